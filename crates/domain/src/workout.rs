@@ -1,0 +1,421 @@
+//! One workout: the state and decisions of `workout-…` streams.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use events::{
+    Event, ExerciseId, Feeling, ImportFormat, Measurement, Metres, Personal, Reps, Rpe, Seconds,
+    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, SupersetId,
+    Timestamp, Visibility, Weight, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged,
+    WorkoutDiscarded, WorkoutStarted,
+};
+
+use crate::{Patch, Rejection, rejection::Problems};
+
+/// Most sets of one workout.
+pub const MAX_SETS: usize = 500;
+
+/// How far a device's clock may be ahead of ours.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// Where a workout is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It goes on.
+    Active,
+    /// It ended, and stays editable.
+    Completed,
+    /// It was thrown away, and takes nothing more.
+    Discarded,
+}
+
+/// A workout as its events tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workout {
+    /// Where it is in its life.
+    pub status: Status,
+    /// What the athlete said about it.
+    pub details: WorkoutDetails,
+    /// The app whose export it came from.
+    pub imported_from: Option<ImportFormat>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// How it felt.
+    pub feeling: Option<Personal<Feeling>>,
+    /// The sets that count, in the order of logging.
+    pub sets: Vec<Set>,
+    /// Sets that were removed: their ids are not used again.
+    removed: BTreeSet<SetId>,
+}
+
+/// A set of a workout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// Its id.
+    pub id: SetId,
+    /// What it was.
+    pub values: SetValues,
+}
+
+impl Workout {
+    /// Takes in what happened; the first event makes the workout.
+    pub fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
+        let Some(mut workout) = state else {
+            let Event::WorkoutStarted(started) = event else { return None };
+            return Some(Self {
+                status: Status::Active,
+                details: started.details.clone(),
+                imported_from: started.imported_from,
+                completed_at: None,
+                feeling: None,
+                sets: Vec::new(),
+                removed: BTreeSet::new(),
+            });
+        };
+        match event {
+            Event::WorkoutDetailsChanged(changed) => {
+                workout.details = changed.details.clone();
+                workout.completed_at = changed.completed_at;
+                workout.feeling = changed.feeling.clone();
+            }
+            Event::SetLogged(logged) => {
+                let set = Set { id: logged.set_id, values: logged.set.clone() };
+                workout.sets.push(set);
+            }
+            Event::SetCorrected(corrected) => {
+                if let Some(set) = workout.sets.iter_mut().find(|set| set.id == corrected.set_id) {
+                    set.values = corrected.set.clone();
+                }
+            }
+            Event::SetRemoved(removed) => {
+                workout.sets.retain(|set| set.id != removed.set_id);
+                workout.removed.insert(removed.set_id);
+            }
+            Event::WorkoutCompleted(completed) => {
+                workout.status = Status::Completed;
+                workout.completed_at = Some(completed.completed_at);
+                workout.feeling = completed.feeling.clone();
+            }
+            Event::WorkoutDiscarded(_) => workout.status = Status::Discarded,
+            Event::WorkoutStarted(_)
+            | Event::AthleteRegistered(_)
+            | Event::CustomExerciseCreated(_) => {}
+        }
+        Some(workout)
+    }
+
+    /// The set of an id, unless it was removed.
+    pub fn set(&self, id: SetId) -> Option<&Set> {
+        self.sets.iter().find(|set| set.id == id)
+    }
+
+    fn still_open(&self) -> Result<(), Rejection> {
+        if self.status == Status::Discarded {
+            let message = "the workout was discarded and takes nothing more";
+            return Err(Rejection::Conflict { code: "WORKOUT_DISCARDED", message });
+        }
+        Ok(())
+    }
+}
+
+/// What to start a workout with.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// When it began; now by default.
+    pub started_at: Option<Timestamp>,
+    /// A title.
+    pub title: Option<String>,
+    /// Notes.
+    pub notes: Option<String>,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// The app whose export it comes from.
+    pub imported_from: Option<ImportFormat>,
+}
+
+/// Decides on starting a workout.
+pub fn start(start: Start, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    let started_at = start.started_at.unwrap_or(now);
+    let mut problems = Problems::default();
+    problems.add_if(future(started_at, now), "started_at", FUTURE);
+    problems.into_result()?;
+    let details = WorkoutDetails {
+        started_at,
+        title: start.title.map(Personal::Clear),
+        notes: start.notes.map(Personal::Clear),
+        visibility: start.visibility,
+    };
+    Ok(vec![WorkoutStarted { details, imported_from: start.imported_from }.into()])
+}
+
+/// What to change of a workout.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "as in the events")]
+pub struct Change {
+    pub started_at: Patch<Timestamp>,
+    pub completed_at: Patch<Timestamp>,
+    pub title: Patch<String>,
+    pub notes: Patch<String>,
+    pub visibility: Patch<Visibility>,
+    pub feeling: Patch<Feeling>,
+}
+
+/// Decides on changing what is said about a workout; no events when it says so already.
+///
+/// A completed workout that is given a new start alone is re-dated: its end and its sets move
+/// along. Given both times, or still active, its sets stay where they are.
+pub fn change(workout: &Workout, change: Change, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    let mut problems = Problems::default();
+    let mut details = workout.details.clone();
+    let mut completed_at = workout.completed_at;
+    let mut feeling = workout.feeling.clone();
+
+    let re_dated = workout.status == Status::Completed && change.completed_at == Patch::Keep;
+    change.started_at.apply_required(&mut details.started_at, "started_at", &mut problems);
+    change.visibility.apply_required(&mut details.visibility, "visibility", &mut problems);
+    change.title.map(Personal::Clear).apply(&mut details.title);
+    change.notes.map(Personal::Clear).apply(&mut details.notes);
+    if workout.status == Status::Active {
+        let message = "can be given once the workout is completed";
+        problems.add_if(change.completed_at != Patch::Keep, "completed_at", message);
+        problems.add_if(change.feeling != Patch::Keep, "feeling", message);
+    } else {
+        problems.add_if(change.completed_at == Patch::Clear, "completed_at", "must not be null");
+        change.completed_at.apply(&mut completed_at);
+        change.feeling.map(Personal::Clear).apply(&mut feeling);
+    }
+    let moved = details.started_at.utc() - workout.details.started_at.utc();
+    if re_dated {
+        completed_at = completed_at.and_then(|end| end.shifted(moved));
+    }
+    problems.add_if(future(details.started_at, now), "started_at", FUTURE);
+    if let Some(end) = completed_at {
+        problems.add_if(future(end, now), "completed_at", FUTURE);
+        problems.add_if(end < details.started_at, "completed_at", BEFORE_START);
+    }
+    problems.into_result()?;
+
+    let unchanged = details == workout.details
+        && completed_at == workout.completed_at
+        && feeling == workout.feeling;
+    if unchanged {
+        return Ok(Vec::new());
+    }
+    let mut events: Vec<Event> =
+        vec![WorkoutDetailsChanged { details, completed_at, feeling }.into()];
+    if re_dated && !moved.is_zero() {
+        events.extend(workout.sets.iter().filter_map(|set| {
+            let performed_at = set.values.performed_at.shifted(moved)?;
+            let values = SetValues { performed_at, ..set.values.clone() };
+            Some(SetCorrected { set_id: set.id, set: values }.into())
+        }));
+    }
+    Ok(events)
+}
+
+/// What a set was, as a command says it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the events")]
+pub struct NewSet {
+    pub exercise: ExerciseId,
+    pub number: SetNumber,
+    pub kind: SetKind,
+    pub reps: Option<Reps>,
+    pub weight: Option<Weight>,
+    pub rpe: Option<Rpe>,
+    pub rest_seconds: Option<Seconds>,
+    pub duration_seconds: Option<Seconds>,
+    pub distance_metres: Option<Metres>,
+    pub superset_id: Option<SupersetId>,
+    pub notes: Option<String>,
+    /// By default now, or in a completed workout its end.
+    pub performed_at: Option<Timestamp>,
+}
+
+/// Decides on logging a set. `measurement` is that of the set's exercise, `None` when there is no
+/// such exercise for this athlete.
+pub fn log_set(
+    workout: &Workout,
+    id: SetId,
+    set: NewSet,
+    measurement: Option<Measurement>,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    if workout.set(id).is_some() || workout.removed.contains(&id) {
+        let message = "the id belongs to another set of this workout";
+        return Err(Rejection::Conflict { code: "ID_TAKEN", message });
+    }
+    if workout.sets.len() >= MAX_SETS {
+        let message = "a workout has at most 500 sets";
+        return Err(Rejection::Conflict { code: "TOO_MANY_SETS", message });
+    }
+    let by_default = workout.completed_at.map_or(now, |end| end.min(now));
+    let values = SetValues {
+        exercise: set.exercise,
+        number: set.number,
+        kind: set.kind,
+        reps: set.reps,
+        weight: set.weight,
+        rpe: set.rpe,
+        rest_seconds: set.rest_seconds,
+        duration_seconds: set.duration_seconds,
+        distance_metres: set.distance_metres,
+        superset_id: set.superset_id,
+        notes: set.notes.map(Personal::Clear),
+        performed_at: set.performed_at.unwrap_or(by_default),
+    };
+    let mut problems = Problems::default();
+    check(&values, measurement, now, &mut problems);
+    problems.into_result()?;
+    Ok(vec![SetLogged { set_id: id, set: values }.into()])
+}
+
+/// What to change of a set.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "as in the events")]
+pub struct Correction {
+    pub exercise: Patch<ExerciseId>,
+    pub number: Patch<SetNumber>,
+    pub kind: Patch<SetKind>,
+    pub reps: Patch<Reps>,
+    pub weight: Patch<Weight>,
+    pub rpe: Patch<Rpe>,
+    pub rest_seconds: Patch<Seconds>,
+    pub duration_seconds: Patch<Seconds>,
+    pub distance_metres: Patch<Metres>,
+    pub superset_id: Patch<SupersetId>,
+    pub notes: Patch<String>,
+    pub performed_at: Patch<Timestamp>,
+}
+
+/// Decides on correcting a set; no events when it is so already. `measurement` is that of the
+/// exercise which the set has then.
+pub fn correct_set(
+    workout: &Workout,
+    id: SetId,
+    correction: Correction,
+    measurement: Option<Measurement>,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    let set = workout.set(id).ok_or(Rejection::NotFound("set"))?;
+    let mut values = set.values.clone();
+    let mut problems = Problems::default();
+    correction.exercise.apply_required(&mut values.exercise, "exercise", &mut problems);
+    correction.number.apply_required(&mut values.number, "number", &mut problems);
+    correction.kind.apply_required(&mut values.kind, "kind", &mut problems);
+    correction.reps.apply(&mut values.reps);
+    correction.weight.apply(&mut values.weight);
+    correction.rpe.apply(&mut values.rpe);
+    correction.rest_seconds.apply(&mut values.rest_seconds);
+    correction.duration_seconds.apply(&mut values.duration_seconds);
+    correction.distance_metres.apply(&mut values.distance_metres);
+    correction.superset_id.apply(&mut values.superset_id);
+    correction.notes.map(Personal::Clear).apply(&mut values.notes);
+    correction.performed_at.apply_required(&mut values.performed_at, "performed_at", &mut problems);
+    check(&values, measurement, now, &mut problems);
+    problems.into_result()?;
+    if values == set.values {
+        return Ok(Vec::new());
+    }
+    Ok(vec![SetCorrected { set_id: id, set: values }.into()])
+}
+
+/// Decides on removing a set; no events when it was removed already.
+pub fn remove_set(workout: &Workout, id: SetId) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    if workout.removed.contains(&id) {
+        return Ok(Vec::new());
+    }
+    workout.set(id).ok_or(Rejection::NotFound("set"))?;
+    Ok(vec![SetRemoved { set_id: id }.into()])
+}
+
+/// Decides on completing a workout; no events when it was completed so already.
+pub fn complete(
+    workout: &Workout,
+    completed_at: Option<Timestamp>,
+    feeling: Option<Feeling>,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    let feeling = feeling.map(Personal::Clear);
+    if workout.status == Status::Completed {
+        let same = completed_at.is_none_or(|at| workout.completed_at == Some(at))
+            && (feeling.is_none() || feeling == workout.feeling);
+        if same {
+            return Ok(Vec::new());
+        }
+        let message = "the workout was completed otherwise; change it instead";
+        return Err(Rejection::Conflict { code: "WORKOUT_COMPLETED", message });
+    }
+    if workout.sets.is_empty() {
+        let message = "the workout has no sets: log one, or discard it";
+        return Err(Rejection::Conflict { code: "WORKOUT_EMPTY", message });
+    }
+    let at = completed_at.unwrap_or(now.max(workout.details.started_at));
+    let mut problems = Problems::default();
+    problems.add_if(future(at, now), "completed_at", FUTURE);
+    problems.add_if(at < workout.details.started_at, "completed_at", BEFORE_START);
+    problems.into_result()?;
+    Ok(vec![WorkoutCompleted { completed_at: at, feeling }.into()])
+}
+
+/// Decides on discarding a workout; no events when it was discarded already.
+pub fn discard(workout: &Workout) -> Vec<Event> {
+    match workout.status {
+        Status::Discarded => Vec::new(),
+        Status::Active | Status::Completed => vec![WorkoutDiscarded {}.into()],
+    }
+}
+
+const FUTURE: &str = "must not lie in the future";
+const BEFORE_START: &str = "must not lie before the start";
+
+fn future(at: Timestamp, now: Timestamp) -> bool {
+    now.shifted(SKEW).is_some_and(|latest| at > latest)
+}
+
+/// What must hold of a set whoever logged it.
+fn check(
+    set: &SetValues,
+    measurement: Option<Measurement>,
+    now: Timestamp,
+    problems: &mut Problems,
+) {
+    problems.add_if(future(set.performed_at, now), "performed_at", FUTURE);
+    let Some(measurement) = measurement else {
+        problems.add("exercise", "must be an exercise of the library or one of your own");
+        return;
+    };
+    problems.add_if(
+        set.weight.is_some() && !measurement.has_weight(),
+        "weight",
+        "must be absent: the exercise is not measured by weight",
+    );
+    problems.add_if(
+        set.distance_metres.is_some() && !measurement.has_distance(),
+        "distance_metres",
+        "must be absent: the exercise is not measured by distance",
+    );
+    if measurement.has_reps() {
+        problems.add_if(set.reps.is_none(), "reps", "must be given for this exercise");
+    } else {
+        problems.add_if(
+            set.reps.is_some(),
+            "reps",
+            "must be absent: the exercise is not measured by repetitions",
+        );
+        problems.add_if(
+            set.duration_seconds.is_none() && set.distance_metres.is_none(),
+            if measurement.has_distance() { "distance_metres" } else { "duration_seconds" },
+            "must be given for this exercise",
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "workout_tests.rs"]
+mod tests;

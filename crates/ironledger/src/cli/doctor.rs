@@ -1,0 +1,137 @@
+//! `ironledger doctor`: what is reachable, what is missing, and what to do.
+
+use std::{process::ExitCode, time::Duration};
+
+use servers::Postgres;
+use sqlx::{Connection, PgConnection};
+
+use super::say;
+use crate::settings::{User, Where, data_folder};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Tells findings, and remembers whether any was bad.
+#[derive(Default)]
+struct Findings {
+    bad: bool,
+}
+
+impl Findings {
+    fn good(&self, what: &str) {
+        say!("ok    {what}");
+    }
+
+    fn bad(&mut self, what: &str, remedy: &str) {
+        self.bad = true;
+        say!("BAD   {what}\n      {remedy}");
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut findings = Findings::default();
+    match Postgres::programs() {
+        Ok(folder) => findings.good(&format!("Postgres is installed in {}", folder.display())),
+        Err(missing) if arguments.place.database_url.is_none() => {
+            findings.bad("`ironledger up` needs Postgres", &missing.to_string());
+        }
+        Err(_) => {}
+    }
+    let by_folder = arguments.place.data.is_some() || arguments.place.database_url.is_none();
+    if by_folder {
+        let folder = data_folder(arguments.place.data.as_deref())?;
+        findings.good(&format!("the data folder is {}", folder.display()));
+    }
+    match arguments.place.secrets() {
+        Ok(_) => findings.good("the secrets are there"),
+        Err(error) => findings.bad(&format!("{error:#}"), "set it, or start `ironledger up` once"),
+    }
+    match arguments.place.url(User::Api) {
+        Err(error) => findings.bad(&format!("{error:#}"), "then ask again"),
+        Ok(url) => {
+            let connect = PgConnection::connect(&url);
+            match tokio::time::timeout(Duration::from_secs(5), connect).await {
+                Ok(Ok(mut connection)) => inspect(&mut connection, &mut findings).await?,
+                Ok(Err(error)) => findings.bad(
+                    &format!("the database does not answer: {error}"),
+                    "start it, or put its address right",
+                ),
+                Err(_) => findings.bad(
+                    "the database does not answer within five seconds",
+                    "start it, or put its address right",
+                ),
+            }
+        }
+    }
+    Ok(if findings.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyhow::Result<()> {
+    let server = sqlx::query_scalar!(r#"select current_setting('server_version') as "v!""#)
+        .fetch_one(&mut *connection)
+        .await?;
+    findings.good(&format!("the database answers: Postgres {server}"));
+    let migrated = sqlx::query_scalar!(
+        r#"select to_regclass('projector.checkpoints') is not null as "migrated!""#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !migrated {
+        findings.bad("the database is empty", "run `ironledger migrate`");
+        return Ok(());
+    }
+    let may_change = sqlx::query_scalar!(
+        r#"select has_table_privilege('log.events', 'update')
+               or has_table_privilege('log.events', 'delete')
+               or has_table_privilege('log.events', 'truncate') as "may!""#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if may_change {
+        findings.bad(
+            "this user may change events, which only the triggers prevent",
+            "sign in to the database as a user that is in the role ironledger_api and owns nothing",
+        );
+    } else {
+        findings.good("this user cannot change events");
+    }
+    let log = sqlx::query!(
+        r#"select (select max(epoch) from log.epochs) as "epoch!",
+               (select count(*) from pg_inherits
+                where inhparent = 'log.events'::regclass) as "partitions!""#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    findings.good(&format!("the log has {} partitions, epoch {}", log.partitions, log.epoch));
+    let models = sqlx::query!(
+        r#"select c.projection, sum(coalesce((
+                   select position from log.events e
+                   where e.partition = c.partition order by position desc limit 1
+               ), 0) - c.position)::bigint as "behind!",
+               extract(epoch from now() - max(c.updated_at))::bigint as "seconds!"
+           from projector.checkpoints c group by c.projection order by c.projection"#
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if models.is_empty() {
+        findings.bad("no read model is built", "run `ironledger projector history`");
+    }
+    for model in models {
+        let (name, behind) = (&model.projection, model.behind);
+        if behind > 0 && model.seconds > 30 {
+            findings.bad(
+                &format!(
+                    "{name} is {behind} events behind and has not moved for {} s",
+                    model.seconds
+                ),
+                "is its projector running?",
+            );
+        } else {
+            findings.good(&format!("{name} is {behind} events behind"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The subcommands.
+
+mod admin;
+mod api;
+mod demo;
+mod doctor;
+mod import;
+mod migrate;
+mod projector;
+mod up;
+
+use std::process::ExitCode;
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process, on a private Postgres that it starts and stops itself.
+    Up(up::Arguments),
+    /// Serve the HTTP interface.
+    Api(api::Arguments),
+    /// Build one read model from the log, for as long as it runs.
+    Projector(projector::Arguments),
+    /// Bring the database to the shape of this version.
+    Migrate(migrate::Arguments),
+    /// Take in a training history that another app exported.
+    Import(import::Arguments),
+    /// Things that only who runs the place may do.
+    Admin(admin::Arguments),
+    /// Say what is reachable, what is missing, and what to do.
+    Doctor(doctor::Arguments),
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Up(arguments) => up::run(arguments).await,
+            Self::Api(arguments) => api::run(arguments).await,
+            Self::Projector(arguments) => projector::run(arguments).await,
+            Self::Migrate(arguments) => migrate::run(arguments).await,
+            Self::Import(arguments) => import::run(arguments).await,
+            Self::Admin(arguments) => admin::run(arguments).await,
+            Self::Doctor(arguments) => doctor::run(arguments).await,
+        }
+    }
+}
+
+/// Says something to the person at the terminal; one who has gone away misses it.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;

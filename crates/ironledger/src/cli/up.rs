@@ -1,0 +1,142 @@
+//! `ironledger up`: everything in one process, on a private Postgres.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use log::{Database, Random};
+use projections::history::History;
+use projector::{Projection, Projector};
+use servers::{Account, Postgres, Settings};
+use sqlx::{Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+use super::{demo, migrate, say};
+use crate::{
+    app::{self, App},
+    settings::{DATABASE, Secrets, User, data_folder},
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of everything that is kept: by default `.ironledger` here.
+    #[arg(long)]
+    data: Option<PathBuf>,
+
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, env = "IRONLEDGER_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: String,
+
+    /// Make a demo athlete with a sample history, and show what to try.
+    #[arg(long)]
+    demo: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let folder = data_folder(arguments.data.as_deref())?;
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    // Before anything is started: two servers on one folder would be one too many.
+    let _lock = lock(&folder)?;
+    // The port too, so that a taken one is told before the database starts.
+    let listener = app::listen(&arguments.listen).await?;
+    let secrets = Secrets::of_folder_or_new(&folder, &Random::system())?;
+    let stop = app::stop_signal()?;
+
+    say!("starting Postgres as {} in {}", Account::unprivileged()?.name(), folder.display());
+    let starting = folder.clone();
+    let postgres =
+        tokio::task::spawn_blocking(move || Postgres::start(&starting, Settings::Durable));
+    let postgres = postgres.await??;
+    let served = serve(&postgres, &secrets, listener, arguments.demo, stop).await;
+    tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    served?;
+    say!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(
+    postgres: &Postgres,
+    secrets: &Secrets,
+    listener: tokio::net::TcpListener,
+    with_demo: bool,
+    stop: CancellationToken,
+) -> Result<()> {
+    set_up(postgres).await?;
+    let url = |user: User| postgres.url(user.login(), DATABASE);
+    let database = Database::new(&url(User::Api), "ironledger api", 20)?;
+    let for_projector = Database::new(&url(User::Projector), "ironledger projector", 5)?;
+
+    // The projector reads the log of the application, and so hears of appends without a detour.
+    let app = App::new(&database, secrets)?;
+    let projector = Projector::<History>::new(for_projector, app.commands.log.clone());
+    let app = app.with_progress(vec![(History::SCHEMA, projector.progress())]);
+    projector.prepare().await?;
+    let projecting = CancellationToken::new();
+    let projection = tokio::spawn(projector.run(projecting.clone()));
+
+    let address = listener.local_addr()?;
+    say!("listening on http://{address}");
+    let showing = async {
+        if with_demo && let Err(error) = demo::show(&app, address).await {
+            tracing::error!(error = format!("{error:#}"), "the demo failed");
+        }
+    };
+    let (served, ()) = tokio::join!(app.clone().serve(listener, stop), showing);
+    // Last of all, so that what was answered is also projected if time allows.
+    projecting.cancel();
+    projection.await?;
+    served
+}
+
+/// The database, its shape, and the users of our processes.
+async fn set_up(postgres: &Postgres) -> Result<()> {
+    let owner = User::Owner.login();
+    let mut server = PgConnection::connect(&postgres.url(owner, "postgres")).await?;
+    let exists: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(DATABASE)
+            .fetch_one(&mut server)
+            .await?;
+    if !exists {
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {DATABASE}")))
+            .execute(&mut server)
+            .await?;
+    }
+    server.close().await?;
+    let mut database = PgConnection::connect(&postgres.url(owner, DATABASE)).await?;
+    migrate::migrate(&mut database).await?;
+    for (user, role) in [(User::Api, "ironledger_api"), (User::Projector, "ironledger_projector")] {
+        let login = user.login();
+        let make = format!(
+            "do $$ begin
+                if not exists (select from pg_roles where rolname = '{login}') then
+                    create role {login} login in role {role};
+                end if;
+            end $$"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(make)).execute(&mut database).await?;
+    }
+    database.close().await?;
+    Ok(())
+}
+
+/// Holds the folder for this process, or says who has it.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+    if file.try_lock().is_err() {
+        let mut holder = String::new();
+        file.read_to_string(&mut holder)?;
+        let holder = holder.trim();
+        bail!("another `ironledger up` (process {holder}) is running on {}", folder.display());
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())?;
+    Ok(file)
+}

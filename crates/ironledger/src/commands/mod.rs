@@ -1,0 +1,235 @@
+//! From a command to events on the log: load, decide, append, and again if somebody was faster.
+
+pub(crate) mod exercises;
+mod streams;
+pub(crate) mod workouts;
+
+use std::sync::Arc;
+
+use domain::Rejection;
+use events::{Actor, AthleteId, Channel, Event, Metadata, Partition, Stream, Timestamp, Version};
+use log::{
+    Append, AppendError, ClientId, Clock, Log, NewEvent, Positions, Random, ReadError, Write,
+};
+use serde::Serialize;
+use uuid::Uuid;
+use web::{Detail, Error};
+
+pub(crate) use streams::{Loaded, State, Streams};
+
+/// How often a command is decided again because somebody was faster.
+const ATTEMPTS: usize = 32;
+
+/// Carries out commands.
+#[derive(Clone)]
+pub(crate) struct Commands {
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) workouts: Streams<domain::workout::Workout>,
+    pub(crate) exercises: Streams<domain::exercises::Exercises>,
+}
+
+/// Who gives a command, and how it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) athlete: AthleteId,
+    pub(crate) partition: Partition,
+    pub(crate) channel: Channel,
+    pub(crate) device: Option<String>,
+    pub(crate) request: Option<String>,
+    /// The version that the caller believes the stream to be at (`If-Match`).
+    pub(crate) if_match: Option<Version>,
+}
+
+/// What a command came to.
+pub(crate) struct Done<S> {
+    /// The stream as it is after the command; after a repeated one, as it was then.
+    pub(crate) loaded: Arc<Loaded<S>>,
+    /// Where on the log it stands.
+    pub(crate) position: Positions,
+}
+
+/// Why a command was not carried out.
+pub(crate) enum Failure<S> {
+    /// The caller is told so.
+    Refused(Error),
+    /// The caller believed the stream to be at another version; here is what it is.
+    Stale(Arc<Loaded<S>>),
+}
+
+impl<S> From<Error> for Failure<S> {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Commands {
+    pub(crate) fn new(log: Log, clock: Clock, random: Random) -> Self {
+        Self {
+            workouts: Streams::new(log.clone(), 20_000),
+            exercises: Streams::new(log.clone(), 20_000),
+            log,
+            clock,
+            random,
+        }
+    }
+
+    /// The client-made id of a command and a keyed hash of what it says.
+    pub(crate) async fn client_id(
+        &self,
+        owner: AthleteId,
+        id: Option<Uuid>,
+        said: &impl Serialize,
+    ) -> Result<ClientId, Error> {
+        let said = serde_json::to_vec(said).map_err(Error::internal)?;
+        let fingerprint = self.log.keys().fingerprint(owner, &said).await.map_err(database)?;
+        let fingerprint = fingerprint.ok_or_else(|| unavailable(AppendError::Erased))?;
+        Ok(ClientId { id, fingerprint })
+    }
+
+    /// Decides on the state of a stream and appends what comes of it.
+    ///
+    /// The state may come from the cache. An append proves that it was current; whatever else it
+    /// leads to is decided again on what the log says before it is believed.
+    async fn execute<S: State>(
+        &self,
+        streams: &Streams<S>,
+        origin: &Origin,
+        stream: Stream,
+        client: Option<ClientId>,
+        decide: impl Fn(&Loaded<S>, Timestamp) -> Result<Vec<Event>, Rejection>,
+    ) -> Result<Done<S>, Failure<S>> {
+        let now = self.clock.now();
+        let run = self.random.uuid(now);
+        let (owner, partition) = (origin.athlete, origin.partition);
+        let (mut loaded, mut fresh) = streams.cached_or_read(owner, partition, stream).await?;
+        for _ in 0..ATTEMPTS {
+            if let Some(client) = client
+                && let Some(made) = loaded.made(client.id)
+            {
+                if made.fingerprint != client.fingerprint {
+                    return Err(id_taken().into());
+                }
+                let then = streams.as_of(owner, partition, stream, made.version).await?;
+                return Ok(self.done(then));
+            }
+            let stale = origin.if_match.is_some_and(|version| version != loaded.version);
+            let decided = if stale { None } else { Some(decide(&loaded, now)) };
+            match decided {
+                Some(Ok(events)) if !events.is_empty() => {
+                    let new = events.iter().enumerate().map(|(index, event)| NewEvent {
+                        event: event.clone(),
+                        metadata: origin.metadata(event, now, run),
+                        client: client.filter(|_| index == 0),
+                    });
+                    let events_for_log = new.collect();
+                    let expected = loaded.version;
+                    let writes = vec![Write { stream, expected, events: events_for_log }];
+                    match self.log.append(Append { owner, partition, writes }).await {
+                        Ok(appended) => {
+                            let next = loaded.advanced(&events, client, &appended);
+                            return Ok(self.done(streams.keep(owner, stream, next).await));
+                        }
+                        Err(AppendError::Conflict { .. }) => {}
+                        Err(AppendError::Already { same: true, stream: there, .. })
+                            if there == stream => {}
+                        Err(AppendError::Already { .. }) => return Err(id_taken().into()),
+                        Err(error) => return Err(unavailable(error).into()),
+                    }
+                }
+                _ if !fresh => {}
+                None => return Err(Failure::Stale(loaded)),
+                Some(Ok(_)) => return Ok(self.done(loaded)),
+                Some(Err(rejection)) => return Err(rejected(rejection).into()),
+            }
+            loaded = streams.refreshed(owner, partition, stream, &loaded).await?;
+            fresh = true;
+        }
+        Err(unavailable(AppendError::Busy).into())
+    }
+
+    fn done<S>(&self, loaded: Arc<Loaded<S>>) -> Done<S> {
+        let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+        Done { loaded, position }
+    }
+}
+
+impl Origin {
+    fn metadata(&self, event: &Event, now: Timestamp, run: Uuid) -> Metadata {
+        Metadata {
+            occurred_at: occurred_at(event).unwrap_or(now),
+            actor: Actor::Athlete(self.athlete),
+            on_behalf_of: None,
+            channel: self.channel,
+            device: self.device.clone(),
+            request: self.request.clone(),
+            correlation: run,
+            causation: run,
+        }
+    }
+}
+
+/// When an event happened, where it says so itself; the others happen when they are told.
+fn occurred_at(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::WorkoutStarted(started) => Some(started.details.started_at),
+        Event::SetLogged(logged) => Some(logged.set.performed_at),
+        Event::WorkoutCompleted(completed) => Some(completed.completed_at),
+        Event::AthleteRegistered(_)
+        | Event::CustomExerciseCreated(_)
+        | Event::WorkoutDetailsChanged(_)
+        | Event::SetCorrected(_)
+        | Event::SetRemoved(_)
+        | Event::WorkoutDiscarded(_) => None,
+    }
+}
+
+fn id_taken() -> Error {
+    Error::conflict("ID_TAKEN", "the id was used for something else, or with other content")
+}
+
+/// What the caller is told of a rejection.
+pub(crate) fn rejected(rejection: Rejection) -> Error {
+    match rejection {
+        Rejection::NotFound(what) => Error::not_found(what),
+        Rejection::Conflict { code, message } => Error::conflict(code, message),
+        Rejection::Invalid(invalid) => Error::validation(
+            invalid.into_iter().map(|field| Detail::new(field.field, field.message)).collect(),
+        ),
+    }
+}
+
+/// What the caller is told when the log did not take an append.
+pub(crate) fn unavailable(error: AppendError) -> Error {
+    match error {
+        AppendError::Busy => Error::unavailable("BUSY", "too much at once; come back soon", 1),
+        AppendError::Unavailable => {
+            Error::unavailable("DATABASE_UNAVAILABLE", "the database is away", 1)
+        }
+        AppendError::Unsettled => Error::unavailable(
+            "UNSETTLED",
+            "whether the command was recorded is not known yet; repeat it with the same id",
+            2,
+        ),
+        AppendError::Erased => {
+            Error::conflict("ERASED", "the personal data of this athlete was erased")
+        }
+        AppendError::Refused(_) | AppendError::Conflict { .. } | AppendError::Already { .. } => {
+            Error::internal(error)
+        }
+    }
+}
+
+/// What the caller is told when the log cannot be read.
+pub(crate) fn unreadable(error: ReadError) -> Error {
+    match error {
+        ReadError::Database(error) => database(error),
+        error => Error::internal(error),
+    }
+}
+
+/// What the caller is told when the database fails a query.
+pub(crate) fn database(error: sqlx::Error) -> Error {
+    projections::database(error)
+}

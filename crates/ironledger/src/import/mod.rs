@@ -1,0 +1,263 @@
+//! Taking in histories from other apps, through the same commands that the interface uses.
+//!
+//! Ids are made from the content, so that the same row is the same set however often and in
+//! whatever file it is brought.
+
+pub(crate) mod hevy;
+mod months;
+
+use std::collections::HashMap;
+
+use domain::library::{Library, fold};
+use events::{
+    Equipment, ExerciseId, ImportFormat, Measurement, SetId, SetNumber, Text, Timestamp, WorkoutId,
+};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use web::Error;
+
+use crate::commands::{
+    Commands, Failure, Origin,
+    exercises::CreateExercise,
+    workouts::{Completion, LogSet, Outcome, StartWorkout, TypedMetres, TypedWeight},
+};
+use hevy::{Export, Refusal};
+
+/// What came of an import.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Rows in the file, its header apart.
+    pub(crate) rows: usize,
+    pub(crate) sets_new: usize,
+    /// Sets that an earlier import brought.
+    pub(crate) sets_known: usize,
+    pub(crate) workouts_new: usize,
+    pub(crate) exercises_made: usize,
+    /// Rows that were not taken, and why.
+    pub(crate) refused: Vec<Refusal>,
+    /// What was changed on the way in.
+    pub(crate) warnings: Vec<Refusal>,
+}
+
+/// The import ended early; what it took so far is there.
+pub(crate) struct Interrupted {
+    pub(crate) report: Report,
+    pub(crate) why: String,
+}
+
+/// Takes in an export; `advanced` is told how many rows were dealt with.
+pub(crate) async fn take(
+    commands: &Commands,
+    origin: &Origin,
+    format: ImportFormat,
+    export: Export,
+    advanced: impl Fn(u64),
+) -> Result<Report, Interrupted> {
+    let mut report = Report {
+        rows: export.rows,
+        refused: export.refused,
+        warnings: export.warnings,
+        ..Report::default()
+    };
+    advanced(u64::try_from(report.refused.len()).unwrap_or_default());
+    let taken = take_workouts(commands, origin, format, export.workouts, &mut report, advanced);
+    let why = match taken.await {
+        Ok(()) => {
+            report.refused.sort_by_key(|refusal| refusal.line);
+            return Ok(report);
+        }
+        Err(error) => error.to_string(),
+    };
+    Err(Interrupted { report, why })
+}
+
+async fn take_workouts(
+    commands: &Commands,
+    origin: &Origin,
+    format: ImportFormat,
+    workouts: Vec<hevy::Workout>,
+    report: &mut Report,
+    advanced: impl Fn(u64),
+) -> Result<(), Error> {
+    let exercises = exercises(commands, origin, format, &workouts, report).await?;
+    for workout in workouts {
+        let rows = u64::try_from(workout.sets.len()).unwrap_or_default();
+        take_workout(commands, origin, format, workout, &exercises, report).await?;
+        advanced(rows);
+    }
+    Ok(())
+}
+
+async fn take_workout(
+    commands: &Commands,
+    origin: &Origin,
+    format: ImportFormat,
+    workout: hevy::Workout,
+    exercises: &HashMap<String, ExerciseId>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let (start, end) = (workout.started_at, workout.completed_at);
+    let identity = format!("{} {format:?} {} {start} {end}", origin.athlete, workout.title);
+    let id = WorkoutId::new(content_id(start, &identity)).map_err(Error::internal)?;
+    let line = workout.line;
+
+    let mut lines = Vec::with_capacity(workout.sets.len());
+    let mut sets = Vec::with_capacity(workout.sets.len());
+    let mut seen: HashMap<(String, u32), u32> = HashMap::new();
+    let mut noted: Vec<String> = Vec::new();
+    for set in workout.sets {
+        // The count starts again when an exercise comes twice in a workout.
+        let occurrence = seen.entry((set.exercise.clone(), set.index)).or_default();
+        *occurrence += 1;
+        let identity = format!("{id} {} {} {occurrence}", set.exercise, set.index);
+        let Ok(number) = SetNumber::new(i64::from(set.index) + 1) else {
+            let reason = "set_index must be below 100".to_owned();
+            report.refused.push(Refusal { line: set.line, reason });
+            continue;
+        };
+        let Some(exercise) = exercises.get(&fold(&set.exercise)).cloned() else {
+            let reason = "the exercise could not be made".to_owned();
+            report.refused.push(Refusal { line: set.line, reason });
+            continue;
+        };
+        // Notes of an exercise stand on each of its rows; they go to its first set.
+        let first_of_exercise = !noted.contains(&set.exercise);
+        if first_of_exercise {
+            noted.push(set.exercise.clone());
+        }
+        let notes = set.exercise_notes.filter(|_| first_of_exercise);
+        lines.push(set.line);
+        sets.push(LogSet {
+            id: Some(SetId::new(content_id(start, &identity)).map_err(Error::internal)?),
+            exercise,
+            number,
+            kind: set.kind,
+            reps: set.reps,
+            weight: set.weight.map(TypedWeight),
+            rpe: set.rpe,
+            rest_seconds: None,
+            duration_seconds: set.duration,
+            distance_metres: set.distance.map(TypedMetres),
+            superset_id: set.superset,
+            notes: notes.and_then(|notes| Text::new(&notes).ok()),
+            performed_at: Some(start),
+        });
+    }
+    if sets.is_empty() {
+        return Ok(());
+    }
+    let start = StartWorkout {
+        id: Some(id),
+        started_at: Some(start),
+        title: Text::new(&workout.title).ok(),
+        notes: workout.notes.and_then(|notes| Text::new(&notes).ok()),
+        visibility: None,
+    };
+    let completion = Completion { completed_at: end };
+    match commands.record_workout(origin, id, start, sets, completion, format).await {
+        Ok(recorded) => {
+            if recorded.new {
+                report.workouts_new += 1;
+            }
+            for (line, outcome) in lines.into_iter().zip(recorded.sets) {
+                match outcome {
+                    Outcome::New => report.sets_new += 1,
+                    Outcome::Known => report.sets_known += 1,
+                    Outcome::Refused(reason) => report.refused.push(Refusal { line, reason }),
+                }
+            }
+            Ok(())
+        }
+        Err(Failure::Refused(error)) if error.is_of_caller() => {
+            let reason = format!("its workout (line {line}): {error}");
+            report
+                .refused
+                .extend(lines.into_iter().map(|line| Refusal { line, reason: reason.clone() }));
+            Ok(())
+        }
+        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Stale(_)) => Err(Error::internal("an import has no If-Match")),
+    }
+}
+
+/// The exercises behind the names of an export, by folded name; what neither the library nor the
+/// athlete has is made.
+async fn exercises(
+    commands: &Commands,
+    origin: &Origin,
+    format: ImportFormat,
+    workouts: &[hevy::Workout],
+    report: &mut Report,
+) -> Result<HashMap<String, ExerciseId>, Error> {
+    let mut rows: HashMap<String, Vec<&hevy::Set>> = HashMap::new();
+    for set in workouts.iter().flat_map(|workout| &workout.sets) {
+        rows.entry(fold(&set.exercise)).or_default().push(set);
+    }
+    let own = commands.own_exercises(origin).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for (name, sets) in rows {
+        if let Some(exercise) = Library::system().exported_as(format, &name) {
+            found.insert(name, ExerciseId::System(exercise.id.clone()));
+            continue;
+        }
+        if let Some((id, _)) = own.state.as_ref().and_then(|state| state.named(&name)) {
+            found.insert(name, ExerciseId::Custom(id));
+            continue;
+        }
+        let title = &sets[0].exercise;
+        let Ok(shown) = Text::new(title) else { continue };
+        let command = CreateExercise {
+            id: Some(content_id(None, &format!("{} exercise {name}", origin.athlete))),
+            name: shown,
+            equipment: equipment(title),
+            primary_muscles: Vec::new(),
+            secondary_muscles: Vec::new(),
+            kind: measurement(&sets),
+        };
+        let (id, _) = commands.create_exercise(origin, command).await?;
+        report.exercises_made += 1;
+        found.insert(name, ExerciseId::Custom(id));
+    }
+    Ok(found)
+}
+
+/// How the sets of an unknown exercise are measured, from what its rows have.
+fn measurement(sets: &[&hevy::Set]) -> Measurement {
+    let any = |has: fn(&hevy::Set) -> bool| sets.iter().any(|set| has(set));
+    let weight = any(|set| set.weight.is_some());
+    match (any(|set| set.reps.is_some()), any(|set| set.distance.is_some())) {
+        (true, _) if weight => Measurement::WeightReps,
+        (true, _) => Measurement::RepsOnly,
+        (false, true) if weight => Measurement::WeightDistance,
+        (false, true) => Measurement::DistanceDuration,
+        (false, false) if weight => Measurement::WeightDuration,
+        (false, false) => Measurement::Duration,
+    }
+}
+
+/// What an unknown exercise takes: apps put it in brackets behind the name.
+fn equipment(title: &str) -> Equipment {
+    let bracketed = title.rsplit_once('(').map(|(_, rest)| rest.trim_end_matches(')').trim());
+    match bracketed.map(str::to_lowercase).as_deref() {
+        Some("barbell") => Equipment::Barbell,
+        Some("dumbbell") => Equipment::Dumbbell,
+        Some("kettlebell") => Equipment::Kettlebell,
+        Some("machine" | "plate loaded") => Equipment::Machine,
+        Some("cable") => Equipment::Cable,
+        Some("smith machine") => Equipment::SmithMachine,
+        Some("band") => Equipment::Band,
+        Some("bodyweight") => Equipment::Bodyweight,
+        _ => Equipment::Other,
+    }
+}
+
+/// A UUID of version 7 that the same content always gives: its time, if it has one, and a hash in
+/// place of chance.
+fn content_id(at: impl Into<Option<Timestamp>>, identity: &str) -> Uuid {
+    let at: Option<Timestamp> = at.into();
+    let millis = at.map_or(0, |at| u64::try_from(at.utc().timestamp_millis()).unwrap_or(0));
+    let digest = Sha256::digest(identity.as_bytes());
+    let mut chance = [0; 10];
+    chance.copy_from_slice(&digest[..10]);
+    uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid()
+}

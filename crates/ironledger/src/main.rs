@@ -1,0 +1,37 @@
+//! The program: one binary with a subcommand for every process of the product.
+
+mod accounts;
+mod app;
+mod cli;
+mod commands;
+mod import;
+mod routes;
+mod settings;
+mod telemetry;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+/// The backend of a strength-training app: an event-sourced log of every set.
+#[derive(Parser)]
+#[command(name = "ironledger", version)]
+struct Arguments {
+    /// How to write log lines to standard error: by default JSON, and text on a terminal.
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<telemetry::Format>,
+
+    #[command(subcommand)]
+    command: cli::Command,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::start(arguments.log_format);
+    arguments.command.run().await.unwrap_or_else(|error| {
+        // One line with its causes: a backtrace would tell the person nothing.
+        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

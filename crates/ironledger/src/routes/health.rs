@@ -1,0 +1,62 @@
+//! `/livez`, `/readyz` and `/health`: is the process alive, and can it do its work?
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use projections::Context;
+use projector::Projection;
+use serde::Serialize;
+use web::{Answer, Detail, Error};
+
+use crate::app::App;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/health", get(ready))
+}
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+}
+
+/// The process answers.
+async fn live() -> Result<Answer, Error> {
+    Answer::ok(&Status { status: "alive" })
+}
+
+/// The process can do its work: the database is there, in the right shape, and the read models
+/// are built. Otherwise 503, with the reasons.
+async fn ready(State(queries): State<Context>) -> Result<Answer, Error> {
+    let mut reasons = Vec::new();
+    let built = sqlx::query_scalar!(
+        r#"select to_regclass('log.events') is not null
+               and to_regclass('projector.checkpoints') is not null as "built!""#
+    )
+    .fetch_one(&queries.pool)
+    .await;
+    match built {
+        Err(_) => reasons.push(Detail::new("database", "does not answer")),
+        Ok(false) => reasons.push(Detail::new("database", "is not migrated: ironledger migrate")),
+        Ok(true) => {
+            for model in [projections::history::History::SCHEMA] {
+                let exists = sqlx::query_scalar!(
+                    r#"select exists (select from projector.checkpoints where projection = $1)
+                           as "exists!""#,
+                    model
+                )
+                .fetch_one(&queries.pool)
+                .await;
+                if !matches!(exists, Ok(true)) {
+                    let message = "is not built: run its projector";
+                    reasons.push(Detail::new(format!("projection {model}"), message));
+                }
+            }
+        }
+    }
+    if reasons.is_empty() {
+        return Answer::ok(&Status { status: "ready" });
+    }
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Err(Error::new(status, "NOT_READY", "not ready to work").with_details(reasons))
+}

@@ -1,0 +1,53 @@
+//! The routes of commands, sign-in and health; those of read models live beside the models.
+
+mod auth;
+mod exercises;
+mod health;
+mod workouts;
+
+use axum::Router;
+use events::{AthleteId, Channel, Partition, Version};
+use web::{Caller, Detail, Error, RequestInfo};
+
+use crate::{app::App, commands::Origin};
+
+/// Every route of the product.
+pub(crate) fn all() -> Router<App> {
+    Router::new()
+        .merge(auth::routes())
+        .merge(workouts::routes())
+        .merge(exercises::routes())
+        .merge(health::routes())
+        .merge(projections::history::routes())
+}
+
+/// Who gives the command of a request, and how it came.
+fn origin(
+    caller: &Caller,
+    info: &RequestInfo,
+    headers: &axum::http::HeaderMap,
+) -> Result<Origin, Error> {
+    Ok(Origin {
+        athlete: AthleteId::new(caller.athlete).map_err(Error::internal)?,
+        partition: Partition(caller.partition),
+        channel: Channel::Api,
+        device: info.device.clone(),
+        request: Some(info.request_id.to_string()),
+        if_match: if_match(headers)?,
+    })
+}
+
+/// The version in an `If-Match` header: tags are `"version-hash"`, and the version is what
+/// counts.
+fn if_match(headers: &axum::http::HeaderMap) -> Result<Option<Version>, Error> {
+    let Some(value) = headers.get(axum::http::header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let tag = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    let version = tag.split('-').next().and_then(|version| version.parse().ok());
+    version.map(|version| Some(Version(version))).ok_or_else(|| {
+        Error::validation(vec![Detail::new("If-Match", "must be an ETag as an answer gave it")])
+    })
+}

@@ -1,0 +1,160 @@
+//! Where the database is and which secrets there are: from the environment, or from the folder of
+//! the one-process mode.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use log::{MasterKey, Random};
+use serde::{Deserialize, Serialize};
+use servers::{Account, Postgres};
+
+/// The database within the private Postgres.
+pub(crate) const DATABASE: &str = "ironledger";
+
+/// Which database a command works on.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Where {
+    /// Address of the database; without it, that of the `ironledger up` of the data folder.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+
+    /// The folder of `ironledger up`: by default `.ironledger` here.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// A user of the database, by what it may do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum User {
+    /// Owns the schema: for migrations.
+    Owner,
+    /// Appends and reads.
+    Api,
+    /// Reads the log and writes read models.
+    Projector,
+}
+
+impl User {
+    /// The login role within the private Postgres.
+    pub(crate) fn login(self) -> &'static str {
+        match self {
+            Self::Owner => "postgres",
+            Self::Api => "api",
+            Self::Projector => "projector",
+        }
+    }
+}
+
+impl Where {
+    /// The address of the database. A folder named on the command line goes before the
+    /// environment.
+    pub(crate) fn url(&self, user: User) -> Result<String> {
+        match (&self.data, &self.database_url) {
+            (None, Some(url)) => Ok(url.clone()),
+            (data, _) => {
+                let folder = data_folder(data.as_deref())?;
+                Postgres::running(&folder, user.login(), DATABASE).with_context(|| {
+                    format!(
+                        "no `ironledger up` runs on {}: start it, or set DATABASE_URL",
+                        folder.display()
+                    )
+                })
+            }
+        }
+    }
+
+    /// The secrets that belong to the database.
+    pub(crate) fn secrets(&self) -> Result<Secrets> {
+        if self.data.is_none() && self.database_url.is_some() {
+            return Secrets::from_environment();
+        }
+        Secrets::of_folder(&data_folder(self.data.as_deref())?)
+    }
+}
+
+/// The folder of the one-process mode: the one given, else `.ironledger` here. Root cannot run
+/// Postgres, so where the unprivileged user in its place cannot come here, it is
+/// `/var/lib/ironledger`.
+pub(crate) fn data_folder(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        return Ok(folder.to_owned());
+    }
+    let here = std::env::current_dir()?;
+    if Account::unprivileged()?.can_enter(&here) {
+        Ok(here.join(".ironledger"))
+    } else {
+        Ok(PathBuf::from("/var/lib/ironledger"))
+    }
+}
+
+/// What nobody else may know.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Secrets {
+    /// Wraps the keys of personal data: base64 of 32 bytes.
+    master_key: String,
+    /// Signs access tokens: base64 of at least 32 bytes.
+    token_key: String,
+}
+
+impl Secrets {
+    fn from_environment() -> Result<Self> {
+        let variable = |name: &str| {
+            std::env::var(name).with_context(|| {
+                format!("{name} is not set: base64 of 32 random bytes (`openssl rand -base64 32`)")
+            })
+        };
+        let secrets = Self {
+            master_key: variable("IRONLEDGER_MASTER_KEY")?,
+            token_key: variable("IRONLEDGER_TOKEN_KEY")?,
+        };
+        secrets.master_key()?;
+        secrets.token_key()?;
+        Ok(secrets)
+    }
+
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let file = folder.join("secrets.json");
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("{} cannot be read", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
+    }
+
+    /// The secrets of a folder, made on its first use; nobody else can read the file.
+    pub(crate) fn of_folder_or_new(folder: &Path, random: &Random) -> Result<Self> {
+        let file = folder.join("secrets.json");
+        if file.exists() {
+            return Self::of_folder(folder);
+        }
+        let key = || STANDARD.encode(random.bytes::<32>());
+        let secrets = Self { master_key: key(), token_key: key() };
+        // Whole or not at all: what it encrypts is lost with it.
+        let partial = folder.join("secrets.json.new");
+        let mut options = fs::OpenOptions::new();
+        let mut writer =
+            options.write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        writer.write_all(&serde_json::to_vec_pretty(&secrets)?)?;
+        writer.sync_all()?;
+        fs::rename(&partial, &file)?;
+        Ok(secrets)
+    }
+
+    /// The key that wraps the keys of personal data.
+    pub(crate) fn master_key(&self) -> Result<MasterKey> {
+        MasterKey::from_base64(&self.master_key).map_err(anyhow::Error::msg)
+    }
+
+    /// The key that signs access tokens.
+    pub(crate) fn token_key(&self) -> Result<Vec<u8>> {
+        let key = STANDARD.decode(self.token_key.trim()).context("the token key must be base64")?;
+        if key.len() < 32 {
+            bail!("the token key must be base64 of at least 32 bytes");
+        }
+        Ok(key)
+    }
+}

@@ -1,0 +1,217 @@
+//! Writing: what a caller asks to append, and what comes of it.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use events::{AthleteId, Epoch, Event, Metadata, Partition, Position, Stream, Version};
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::{
+    Clock, Database, Keys,
+    lane::{self, Lane},
+    wake::Wake,
+};
+
+/// Most events of one append.
+pub const MAX_EVENTS: usize = 1000;
+
+/// Most bytes of one event, metadata and payload together: well below what Kafka takes.
+const MAX_EVENT_BYTES: usize = 256 * 1024;
+
+/// How a log is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Writer tasks, each with a connection of its own; a partition belongs to one of them.
+    pub lanes: usize,
+    /// Appends that may wait for each writer before callers are told to come back later.
+    pub queue: usize,
+    /// Most events that one statement inserts.
+    pub batch: usize,
+    /// How long a writer goes on settling a batch while Postgres is away or contended.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { lanes: 2, queue: 4096, batch: 1000, patience: Duration::from_secs(10) }
+    }
+}
+
+/// The log of a database.
+#[derive(Clone)]
+pub struct Log {
+    pub(crate) pool: PgPool,
+    pub(crate) wake: Wake,
+    keys: Keys,
+    lanes: Arc<[mpsc::Sender<lane::Request>]>,
+}
+
+/// Events of one owner that are appended together or not at all.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The owner of the streams.
+    pub owner: AthleteId,
+    /// The owner's partition.
+    pub partition: Partition,
+    /// What is written, by stream; a stream occurs once.
+    pub writes: Vec<Write>,
+}
+
+/// Events for one stream.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The stream.
+    pub stream: Stream,
+    /// The version on which the decision was made: 0 for a stream that must not exist yet.
+    pub expected: Version,
+    /// What happened, in order.
+    pub events: Vec<NewEvent>,
+}
+
+/// An event that the log does not hold yet.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// What happened; personal fields in clear.
+    pub event: Event,
+    /// Who, when, why.
+    pub metadata: Metadata,
+    /// The client-made id and what was said with it, where the command had one.
+    pub client: Option<ClientId>,
+}
+
+/// A client-made id that makes a command safe to send twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientId {
+    /// The id, unique among those of the owner; of a stream whose id it is, `None`.
+    pub id: Option<Uuid>,
+    /// Keyed hash of what the command said, from [`Keys::fingerprint`].
+    pub fingerprint: [u8; 16],
+}
+
+/// The events are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The line of history.
+    pub epoch: Epoch,
+    /// The owner's partition.
+    pub partition: Partition,
+    /// The position of the last event appended.
+    pub position: Position,
+}
+
+/// The events were not appended, or nobody can tell yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// A stream has moved on since the decision was made: read it and decide again.
+    #[error("{stream} is at version {actual}")]
+    Conflict {
+        /// The stream that has moved on.
+        stream: Stream,
+        /// Where it is now.
+        actual: Version,
+    },
+    /// The client-made id is on the log already.
+    #[error("{id} was recorded before, in {stream}")]
+    Already {
+        /// The client-made id.
+        id: Uuid,
+        /// Where it was recorded.
+        stream: Stream,
+        /// As which event of that stream.
+        version: Version,
+        /// Whether it said the same: then this is a repetition, else the id was used twice.
+        same: bool,
+    },
+    /// The append is not one that the log takes.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The key of the person is gone: nothing more can be recorded about them.
+    #[error("the personal data of this athlete was erased")]
+    Erased,
+    /// More appends are waiting than the log can take soon. Nothing was appended.
+    #[error("the log is busy")]
+    Busy,
+    /// Postgres is away. Nothing was appended.
+    #[error("the log is unavailable")]
+    Unavailable,
+    /// Postgres went away during the append, and whether it was recorded is not known yet.
+    /// Repeating the command with the same id settles it.
+    #[error("whether the command was recorded is not known yet")]
+    Unsettled,
+}
+
+impl Log {
+    /// Opens the log of a database. Nothing is sent before the first use.
+    pub fn open(database: &Database, keys: Keys, clock: Clock, options: &Options) -> Self {
+        let wake = Wake::start(database);
+        let lanes = (0..options.lanes.max(1))
+            .map(|_| Lane::start(database.clone(), clock.clone(), wake.clone(), options))
+            .collect();
+        Self { pool: database.pool.clone(), wake, keys, lanes }
+    }
+
+    /// The keys of personal data.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Appends events and answers once they are durable, or says why they are not.
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let partition = append.partition;
+        let request = self.prepare(append, reply).await?;
+        let lane = usize::from(partition.0.unsigned_abs()) % self.lanes.len();
+        self.lanes[lane].try_send(request).map_err(|_| AppendError::Busy)?;
+        answer.await.unwrap_or(Err(AppendError::Unsettled))
+    }
+
+    /// Seals and encodes in the caller's task, so that the writers do nothing but write.
+    async fn prepare(
+        &self,
+        append: Append,
+        reply: oneshot::Sender<Result<Appended, AppendError>>,
+    ) -> Result<lane::Request, AppendError> {
+        let count: usize = append.writes.iter().map(|write| write.events.len()).sum();
+        if count == 0 || append.writes.iter().any(|write| write.events.is_empty()) {
+            return Err(AppendError::Refused("an append needs at least one event for each stream"));
+        }
+        if count > MAX_EVENTS {
+            return Err(AppendError::Refused("an append takes at most 1000 events"));
+        }
+        let mut writes: Vec<lane::Write> = Vec::with_capacity(append.writes.len());
+        for write in append.writes {
+            if writes.iter().any(|earlier| earlier.stream == write.stream) {
+                return Err(AppendError::Refused("a stream occurs twice in one append"));
+            }
+            let mut rows = Vec::with_capacity(write.events.len());
+            for new in write.events {
+                rows.push(self.encode(append.owner, new).await?);
+            }
+            writes.push(lane::Write { stream: write.stream, expected: write.expected, rows });
+        }
+        let request =
+            lane::Request { owner: append.owner, partition: append.partition, writes, reply };
+        let mut ids = HashSet::new();
+        if !request.client_ids().all(|id| ids.insert(id)) {
+            return Err(AppendError::Refused("a client-made id occurs twice in one append"));
+        }
+        Ok(request)
+    }
+
+    async fn encode(&self, owner: AthleteId, new: NewEvent) -> Result<lane::Row, AppendError> {
+        let NewEvent { mut event, metadata, client } = new;
+        let sealed = self.keys.seal(owner, &mut event).await;
+        if !sealed.map_err(|_| AppendError::Unavailable)? {
+            return Err(AppendError::Erased);
+        }
+        let (name, type_version) = event.type_and_version();
+        let unencodable = |_| AppendError::Refused("the event cannot be encoded");
+        let payload = event.encode().map_err(unencodable)?;
+        let metadata = serde_json::to_string(&metadata).map_err(unencodable)?;
+        if payload.len() + metadata.len() > MAX_EVENT_BYTES {
+            return Err(AppendError::Refused("an event takes at most 256 KiB"));
+        }
+        Ok(lane::Row { name, type_version, client, metadata, payload })
+    }
+}

@@ -1,0 +1,42 @@
+//! How processes reach Postgres.
+
+use std::time::Duration;
+
+use sqlx::{
+    PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// The schema of the log, the accounts and the checkpoints; run by `ironledger migrate`.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// A Postgres database with the settings that every connection of the product has.
+#[derive(Clone)]
+pub struct Database {
+    /// Shared connections for short statements.
+    pub pool: PgPool,
+    /// For connections of one's own, which must not go through a transaction pooler.
+    pub direct: PgConnectOptions,
+}
+
+impl Database {
+    /// Connects lazily: nothing is sent until the first statement.
+    ///
+    /// `name` is the `application_name` by which operators see the process. Fails when the address
+    /// is not a Postgres URL.
+    pub fn new(url: &str, name: &str, connections: u32) -> Result<Self, sqlx::Error> {
+        let options = url.parse::<PgConnectOptions>()?.application_name(name).options([
+            // Said here and not left to the server: an answered command is on disk.
+            ("synchronous_commit", "on"),
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options.clone());
+        Ok(Self { pool, direct: options })
+    }
+}

@@ -1,0 +1,197 @@
+//! Personal data that can be forgotten: one key per person, wrapped by a master key.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aes_gcm::{
+    Aes256Gcm, Key, KeyInit, Nonce,
+    aead::{Aead, Payload},
+};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use events::{AthleteId, Event, PersonalField, Timestamp};
+use hmac::{Hmac, Mac};
+use moka::future::Cache;
+use sha2::Sha256;
+use sqlx::{PgConnection, PgPool};
+
+use crate::Random;
+
+/// The key that wraps the keys of persons: 32 bytes from configuration, never stored in Postgres.
+#[derive(Clone)]
+pub struct MasterKey(Aes256Gcm);
+
+impl MasterKey {
+    /// Takes the key as base64 (standard alphabet, with or without padding) of 32 bytes.
+    pub fn from_base64(text: &str) -> Result<Self, &'static str> {
+        let bytes: [u8; 32] = STANDARD_NO_PAD
+            .decode(text.trim().trim_end_matches('='))
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or("the master key must be base64 of 32 bytes")?;
+        Ok(Self(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))))
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+/// What one person's key does: seal, open, and recognise what a command said.
+struct PersonKey {
+    person: AthleteId,
+    cipher: Aes256Gcm,
+    fingerprint: [u8; 32],
+}
+
+impl PersonKey {
+    fn new(person: AthleteId, secret: &[u8; 32]) -> Self {
+        let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(mac(secret, b"seal")));
+        Self { person, cipher, fingerprint: mac(secret, b"fingerprint") }
+    }
+
+    fn seal(&self, random: &Random, text: &str) -> String {
+        STANDARD_NO_PAD.encode(encrypt(&self.cipher, self.person, random, text.as_bytes()))
+    }
+
+    fn open(&self, sealed: &str) -> Option<String> {
+        let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
+        String::from_utf8(decrypt(&self.cipher, self.person, &bytes)?).ok()
+    }
+}
+
+/// Seals, opens and forgets personal fields.
+#[derive(Clone)]
+pub struct Keys {
+    pool: PgPool,
+    master: MasterKey,
+    random: Random,
+    /// Also remembers that a key is not there. Short-lived, so that a destroyed key is soon
+    /// forgotten by every process.
+    cache: Cache<AthleteId, Option<Arc<PersonKey>>>,
+}
+
+impl Keys {
+    /// Keys are fetched from `pool` when needed and kept for half a minute.
+    pub fn new(pool: PgPool, master: MasterKey, random: Random) -> Self {
+        let cache =
+            Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(30)).build();
+        Self { pool, master, random, cache }
+    }
+
+    /// Makes the key of a person, within the caller's transaction.
+    pub async fn create(
+        &self,
+        connection: &mut PgConnection,
+        person: AthleteId,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let wrapped = encrypt(&self.master.0, person, &self.random, &self.random.bytes::<32>());
+        sqlx::query!(
+            "insert into log.personal_keys (person, wrapped, created_at) values ($1, $2, $3)",
+            person.uuid(),
+            wrapped,
+            now.utc(),
+        )
+        .execute(connection)
+        .await?;
+        self.cache.invalidate(&person).await;
+        Ok(())
+    }
+
+    /// Destroys the key of a person: what it sealed can never be read again.
+    pub async fn destroy(&self, person: AthleteId) -> Result<(), sqlx::Error> {
+        sqlx::query!("delete from log.personal_keys where person = $1", person.uuid())
+            .execute(&self.pool)
+            .await?;
+        self.cache.invalidate(&person).await;
+        Ok(())
+    }
+
+    /// Seals the personal fields of an event with the key of the person they are about. `false`
+    /// when that key is gone: then nothing about the person may be stored any more.
+    pub async fn seal(&self, about: AthleteId, event: &mut Event) -> Result<bool, sqlx::Error> {
+        if event.personal_fields().is_empty() {
+            return Ok(true);
+        }
+        let Some(key) = self.key(about).await? else { return Ok(false) };
+        for field in event.personal_fields() {
+            field.seal(about, &mut |text| key.seal(&self.random, text));
+        }
+        Ok(true)
+    }
+
+    /// Opens the fields; those whose key is gone become erased.
+    pub async fn open(&self, fields: Vec<&mut dyn PersonalField>) -> Result<(), sqlx::Error> {
+        for field in fields {
+            let Some(about) = field.about() else { continue };
+            let key = self.key(about).await?;
+            field.open(&mut |_, sealed| key.as_ref()?.open(sealed));
+        }
+        Ok(())
+    }
+
+    /// A keyed hash of what a command said, by which a repetition is told from another command
+    /// with the same id. Keyed, so that it says nothing once the person is forgotten. `None` when
+    /// the key is gone.
+    pub async fn fingerprint(
+        &self,
+        person: AthleteId,
+        said: &[u8],
+    ) -> Result<Option<[u8; 16]>, sqlx::Error> {
+        let key = self.key(person).await?;
+        Ok(key.and_then(|key| mac(&key.fingerprint, said).first_chunk().copied()))
+    }
+
+    async fn key(&self, person: AthleteId) -> Result<Option<Arc<PersonKey>>, sqlx::Error> {
+        if let Some(known) = self.cache.get(&person).await {
+            return Ok(known);
+        }
+        let wrapped = sqlx::query_scalar!(
+            "select wrapped from log.personal_keys where person = $1",
+            person.uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let key = match wrapped {
+            None => None,
+            Some(wrapped) => {
+                let secret: [u8; 32] = decrypt(&self.master.0, person, &wrapped)
+                    .and_then(|secret| secret.try_into().ok())
+                    .ok_or_else(|| {
+                        sqlx::Error::Decode(
+                            "a personal key is wrapped by another master key".into(),
+                        )
+                    })?;
+                Some(Arc::new(PersonKey::new(person, &secret)))
+            }
+        };
+        self.cache.insert(person, key.clone()).await;
+        Ok(key)
+    }
+}
+
+fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length")
+    };
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// AES-256-GCM under a random nonce, bound to the person: nonce, then ciphertext and tag.
+fn encrypt(cipher: &Aes256Gcm, person: AthleteId, random: &Random, clear: &[u8]) -> Vec<u8> {
+    let nonce: [u8; 12] = random.bytes();
+    let aad = person.uuid();
+    let payload = Payload { msg: clear, aad: aad.as_bytes() };
+    // AES-GCM fails only past 64 GiB, and a request is at most a megabyte.
+    let sealed = cipher.encrypt(&Nonce::from(nonce), payload).unwrap_or_default();
+    [nonce.as_slice(), &sealed].concat()
+}
+
+fn decrypt(cipher: &Aes256Gcm, person: AthleteId, bytes: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = bytes.split_first_chunk::<12>()?;
+    let aad = person.uuid();
+    let payload = Payload { msg: sealed, aad: aad.as_bytes() };
+    cipher.decrypt(&Nonce::from(*nonce), payload).ok()
+}

@@ -1,0 +1,27 @@
+//! The log: the truth of the system, in Postgres.
+//!
+//! Every athlete belongs to one partition for ever. Within a partition, positions are dense and in
+//! commit order, so that a reader needs one number to know where it stands and can prove that
+//! nothing is missing. [`Log::append`] writes, [`Log::read_stream`] and [`Log::tail`] read, and
+//! [`Keys`] makes personal data forgettable.
+
+mod append;
+mod clock;
+mod database;
+mod keys;
+mod lane;
+mod positions;
+mod random;
+mod read;
+mod truth;
+mod wake;
+
+pub use append::{
+    Append, AppendError, Appended, ClientId, Log, MAX_EVENTS, NewEvent, Options, Write,
+};
+pub use clock::Clock;
+pub use database::{Database, MIGRATIONS};
+pub use keys::{Keys, MasterKey};
+pub use positions::{InvalidToken, Positions};
+pub use random::Random;
+pub use read::{ReadError, Stored};

@@ -1,0 +1,101 @@
+//! How far a projection has read: one row for each partition.
+
+use std::collections::BTreeMap;
+
+use events::{Epoch, Partition, Position};
+use sqlx::{PgConnection, PgPool};
+
+/// How far a projection has read in one partition, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) generation: i32,
+    pub(crate) epoch: Epoch,
+    pub(crate) position: Position,
+    /// Identity of the event at the position; empty before the first.
+    pub(crate) last_event: String,
+}
+
+pub(crate) type Checkpoints = BTreeMap<Partition, Checkpoint>;
+
+/// Reads where a projection stands.
+pub(crate) async fn load(pool: &PgPool, projection: &str) -> Result<Checkpoints, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select partition, generation, epoch, position, last_event
+         from projector.checkpoints where projection = $1",
+        projection
+    )
+    .fetch_all(pool)
+    .await?;
+    let checkpoints = rows.into_iter().map(|row| {
+        let checkpoint = Checkpoint {
+            generation: row.generation,
+            epoch: Epoch(row.epoch),
+            position: Position(row.position),
+            last_event: row.last_event,
+        };
+        (Partition(row.partition), checkpoint)
+    });
+    Ok(checkpoints.collect())
+}
+
+/// Makes the rows of partitions that have none.
+pub(crate) async fn create(
+    connection: &mut PgConnection,
+    projection: &str,
+    partitions: &[Partition],
+    epoch: Epoch,
+) -> Result<(), sqlx::Error> {
+    let partitions: Vec<i16> = partitions.iter().map(|partition| partition.0).collect();
+    sqlx::query!(
+        "insert into projector.checkpoints
+             (projection, partition, generation, epoch, position, last_event)
+         select $1, partition, 1, $3, 0, '' from unnest($2::smallint[]) as partition
+         on conflict do nothing",
+        projection,
+        &partitions,
+        epoch.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Moves the checkpoints on, if they are all where the caller believes them to be, and makes the
+/// unqualified names of the rest of the transaction mean the projection's tables. `false` when
+/// somebody else has moved any: then the caller must roll back.
+pub(crate) async fn advance(
+    connection: &mut PgConnection,
+    projection: &str,
+    from: &Checkpoints,
+    to: &Checkpoints,
+) -> Result<bool, sqlx::Error> {
+    let partitions: Vec<i16> = to.keys().map(|partition| partition.0).collect();
+    let believed = |f: fn(&Checkpoint) -> i64| -> Vec<i64> {
+        to.keys().map(|partition| from.get(partition).map_or(-1, f)).collect()
+    };
+    let moved = sqlx::query!(
+        r#"with moved as (
+               update projector.checkpoints c
+               set position = b.position, epoch = b.epoch, last_event = b.last_event,
+                   updated_at = clock_timestamp()
+               from unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                   $7::text[])
+                   as b (partition, generation, believed, position, epoch, last_event)
+               where c.projection = $1 and c.partition = b.partition
+                   and c.generation = b.generation and c.position = b.believed
+               returning 1
+           )
+           select count(*) as "count!", set_config('search_path', $1, true) as search_path
+           from moved"#,
+        projection,
+        &partitions,
+        &believed(|checkpoint| checkpoint.generation.into()),
+        &believed(|checkpoint| checkpoint.position.0),
+        &to.values().map(|checkpoint| checkpoint.position.0).collect::<Vec<i64>>(),
+        &to.values().map(|checkpoint| checkpoint.epoch.0).collect::<Vec<i64>>(),
+        &to.values().map(|checkpoint| checkpoint.last_event.clone()).collect::<Vec<String>>(),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(usize::try_from(moved.count) == Ok(to.len()))
+}

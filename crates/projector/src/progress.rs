@@ -1,0 +1,102 @@
+//! Waiting for a read model to reach a position of the log.
+
+use std::time::Duration;
+
+use log::Positions;
+use sqlx::PgPool;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+/// The model of a query has not reached the position that the caller asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReached {
+    /// Not within the time; it may be soon.
+    #[error("the read model has not reached the position yet")]
+    Yet,
+    /// The position is on another line of history, such as one before a restore.
+    #[error("the position is not on the log's present line of history")]
+    OtherHistory,
+    /// Postgres did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Tells how far a read model is.
+#[derive(Clone)]
+pub struct Progress {
+    pool: PgPool,
+    projection: &'static str,
+    /// Changes when the projector of this process has committed, if it has one.
+    committed: Option<watch::Receiver<()>>,
+}
+
+impl Progress {
+    /// Of a model whose projector runs in another process.
+    pub fn elsewhere(pool: PgPool, projection: &'static str) -> Self {
+        Self { pool, projection, committed: None }
+    }
+
+    pub(crate) fn of_projector(
+        pool: PgPool,
+        projection: &'static str,
+        committed: watch::Receiver<()>,
+    ) -> Self {
+        Self { pool, projection, committed: Some(committed) }
+    }
+
+    /// Waits until the model has reached a position in every partition it names, at most so long.
+    pub async fn reach(&self, wanted: &Positions, patience: Duration) -> Result<(), NotReached> {
+        let deadline = Instant::now() + patience;
+        let mut committed = self.committed.clone();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            if let Some(committed) = &mut committed {
+                committed.mark_unchanged();
+            }
+            if self.reached(wanted).await? {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(NotReached::Yet);
+            }
+            match &mut committed {
+                Some(committed) => {
+                    tokio::select! {
+                        _ = committed.changed() => {}
+                        () = sleep(Duration::from_millis(100)) => {}
+                    }
+                }
+                None => sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_millis(25));
+        }
+    }
+
+    async fn reached(&self, wanted: &Positions) -> Result<bool, NotReached> {
+        let current = sqlx::query_scalar!(
+            r#"select coalesce(max(epoch) = $1, false) as "current!" from log.epochs"#,
+            wanted.epoch.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        if !current {
+            return Err(NotReached::OtherHistory);
+        }
+        let partitions: Vec<i16> = wanted.at.keys().map(|partition| partition.0).collect();
+        let positions: Vec<i64> = wanted.at.values().map(|position| position.0).collect();
+        let reached = sqlx::query_scalar!(
+            r#"select count(*) as "count!"
+               from unnest($2::smallint[], $3::bigint[]) as wanted (partition, position)
+               join projector.checkpoints c on c.projection = $1
+                   and c.partition = wanted.partition and c.position >= wanted.position"#,
+            self.projection,
+            &partitions,
+            &positions,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(usize::try_from(reached) == Ok(wanted.at.len()))
+    }
+}

@@ -1,0 +1,215 @@
+//! A private Postgres: found, initialised, started, stopped.
+
+use std::{
+    fmt, fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::Account;
+
+/// Oldest Postgres that the product runs on.
+const OLDEST: u32 = 14;
+
+/// A socket's path must fit in 107 bytes with its file name.
+const LONGEST_SOCKET_FOLDER: usize = 88;
+
+/// There is no Postgres on this machine.
+#[derive(Debug)]
+pub struct NotInstalled;
+
+impl fmt::Display for NotInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Postgres {OLDEST} or newer is not installed: `apt-get install postgresql` (Debian, \
+             Ubuntu) or put its bin folder on the PATH"
+        )
+    }
+}
+
+impl std::error::Error for NotInstalled {}
+
+/// What the server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settings {
+    /// What is answered is on disk.
+    Durable,
+    /// Fast and forgetful, for tests.
+    Fleeting,
+}
+
+/// A running private Postgres, reachable by a socket in a folder that nobody else can enter.
+///
+/// It goes on when this value is dropped; [`Postgres::stop`] stops it.
+#[derive(Debug)]
+pub struct Postgres {
+    programs: PathBuf,
+    account: Account,
+    data: PathBuf,
+    sockets: PathBuf,
+}
+
+impl Postgres {
+    /// The folder of Postgres' programs: the newest that the system's packages installed, else
+    /// the one on the PATH.
+    pub fn programs() -> Result<PathBuf, NotInstalled> {
+        let packaged = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut found: Vec<(u32, PathBuf)> = packaged
+            .filter_map(|entry| {
+                let version = entry.file_name().to_str()?.parse().ok()?;
+                Some((version, entry.path().join("bin")))
+            })
+            .filter(|(version, folder)| *version >= OLDEST && folder.join("initdb").exists())
+            .collect();
+        found.sort();
+        if let Some((_, folder)) = found.pop() {
+            return Ok(folder);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
+            .ok_or(NotInstalled)
+    }
+
+    /// Starts the server of a folder, which is made and initialised if need be. A server of that
+    /// folder that a killed process left behind is stopped first; one that died recovers.
+    ///
+    /// Blocks until the server takes connections.
+    pub fn start(folder: &Path, settings: Settings) -> Result<Self> {
+        let programs = Self::programs()?;
+        let account = Account::unprivileged()?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let folder = folder.canonicalize()?;
+        ensure!(
+            account.can_enter(&folder),
+            "{} cannot be entered by {}, as whom Postgres runs: choose a folder outside private \
+             homes",
+            folder.display(),
+            account.name(),
+        );
+        let data = folder.join("postgres");
+        let sockets = socket_folder(&folder);
+        for private in [&data, &sockets] {
+            fs::create_dir_all(private)?;
+            fs::set_permissions(private, fs::Permissions::from_mode(0o700))?;
+            account.own(private)?;
+        }
+        let server = Self { programs, account, data, sockets };
+        if !server.data.join("PG_VERSION").exists() {
+            server.initialise()?;
+        }
+        if server.data.join("postmaster.pid").exists() && server.control("status", &[]).is_ok() {
+            server.control("stop", &["-m", "fast", "-w", "-t", "120"])?;
+        }
+        fs::write(server.data.join("ironledger.conf"), server.configuration(settings))?;
+        let log = server.log();
+        let log = log.to_str().context("the folder's name is not UTF-8")?;
+        // Recovery after a crash may take a while.
+        server
+            .control("start", &["-w", "-t", "600", "-l", log])
+            .with_context(|| format!("Postgres did not start:\n{}", last_lines(&server.log())))?;
+        Ok(server)
+    }
+
+    /// The address of a database for a user; nobody is asked for a password, since only the
+    /// folder's owner gets to the socket.
+    pub fn url(&self, user: &str, database: &str) -> String {
+        url(&self.sockets, user, database)
+    }
+
+    /// The address of a database on the server of a folder, if one runs there.
+    pub fn running(folder: &Path, user: &str, database: &str) -> Option<String> {
+        let folder = folder.canonicalize().ok()?;
+        folder
+            .join("postgres/postmaster.pid")
+            .exists()
+            .then(|| url(&socket_folder(&folder), user, database))
+    }
+
+    /// Stops the server; what was committed stays.
+    pub fn stop(&self) -> Result<()> {
+        self.control("stop", &["-m", "fast", "-w", "-t", "120"])
+    }
+
+    /// The server's log file.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("server.log")
+    }
+
+    fn initialise(&self) -> Result<()> {
+        let output = self
+            .account
+            .command(self.programs.join("initdb"))
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale"])
+            .arg("--pgdata")
+            .arg(&self.data)
+            .stderr(Stdio::piped())
+            .output()
+            .context("initdb cannot be run")?;
+        if !output.status.success() {
+            bail!("initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let main = self.data.join("postgresql.conf");
+        let text = fs::read_to_string(&main)? + "\ninclude 'ironledger.conf'\n";
+        fs::write(&main, text)?;
+        Ok(())
+    }
+
+    fn configuration(&self, settings: Settings) -> String {
+        let sockets = self.sockets.display().to_string().replace('\'', "''");
+        let common = format!(
+            "listen_addresses = ''\nunix_socket_directories = '{sockets}'\nport = 5432\n\
+             max_connections = 300\nshared_buffers = 512MB\nmax_wal_size = 4GB\n\
+             checkpoint_timeout = 15min\nwal_level = replica\nlog_min_messages = warning\n\
+             log_min_error_statement = panic\n"
+        );
+        match settings {
+            Settings::Durable => common,
+            Settings::Fleeting => {
+                common + "fsync = off\nfull_page_writes = off\nautovacuum_naptime = 10s\n"
+            }
+        }
+    }
+
+    /// `pg_ctl` with its output going nowhere: a pipe that the daemon keeps open would hang us.
+    fn control(&self, what: &str, more: &[&str]) -> Result<()> {
+        let status = self
+            .account
+            .command(self.programs.join("pg_ctl"))
+            .arg(what)
+            .arg("--pgdata")
+            .arg(&self.data)
+            .args(more)
+            .status()
+            .context("pg_ctl cannot be run")?;
+        ensure!(status.success(), "pg_ctl {what} failed on {}", self.data.display());
+        Ok(())
+    }
+}
+
+fn url(sockets: &Path, user: &str, database: &str) -> String {
+    let host = sockets.display().to_string().replace('%', "%25").replace('/', "%2F");
+    format!("postgres://{user}@localhost/{database}?host={host}")
+}
+
+fn socket_folder(folder: &Path) -> PathBuf {
+    let near = folder.join("sockets");
+    if near.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
+        return near;
+    }
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    std::env::temp_dir().join(format!("ironledger-{:x}", hasher.finish()))
+}
+
+fn last_lines(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}

@@ -1,0 +1,224 @@
+//! Reading JSON bodies, so that every bad field is named at once.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{StatusCode, header},
+};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Detail, Error};
+
+/// A JSON body of a type that knows its own limits.
+///
+/// The types say what is valid, by `Deserialize`; a good body is read straight into them. Only
+/// when that fails is the body read again, piece by piece, to name everything that is wrong.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_json = content_type.is_none_or(|value| {
+            let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+            let essence = essence.trim().to_ascii_lowercase();
+            essence == "application/json" || essence.ends_with("+json")
+        });
+        if !is_json {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            let message = "the body must be JSON, with Content-Type: application/json";
+            return Err(Error::new(status, "UNSUPPORTED_MEDIA_TYPE", message));
+        }
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+                BytesRejection::FailedToBufferBody(inner)
+                    if inner.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+                {
+                    let message = "a request body takes at most 1 MiB";
+                    Error::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+                }
+                _ => Error::malformed("the body could not be received"),
+            })?;
+        read(&bytes).map(Self)
+    }
+}
+
+/// Reads a body, or says everything that is wrong with it.
+fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Error> {
+    // An empty body is an object without fields: a command may need none.
+    let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+    match serde_json::from_slice(bytes) {
+        Ok(body) => Ok(body),
+        Err(error) => Err(match serde_json::from_slice::<Value>(bytes) {
+            Err(_) => Error::malformed(format!("the body is not JSON: {error}")),
+            Ok(value @ Value::Object(_)) => explain::<T>(value, error),
+            Ok(_) => Error::malformed("the body must be a JSON object"),
+        }),
+    }
+}
+
+/// Names every bad field: takes away what is found wrong, and tries again until nothing is.
+fn explain<T: DeserializeOwned + JsonSchema>(mut value: Value, first: serde_json::Error) -> Error {
+    let mut details: Vec<Detail> = Vec::new();
+    let missing = missing::<T>(&value);
+    // Every round takes something away, so there are no more rounds than there are values.
+    while let Err(error) = serde_path_to_error::deserialize::<_, T>(&value) {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        let (field, told) = if let Some(name) = quoted_after(&message, "unknown field ") {
+            (join(&path, name), "is not a field of this request".to_owned())
+        } else if let Some(name) = quoted_after(&message, "missing field ") {
+            if path == "." {
+                // Every value that is there is good; what is missing is told below.
+                break;
+            }
+            (join(&path, name), "must be given".to_owned())
+        } else {
+            (path, told(&message))
+        };
+        let taken = take_away(&mut value, &field);
+        details.push(Detail::new(field, told));
+        if !taken {
+            break;
+        }
+    }
+    details.extend(missing.into_iter().map(|name| Detail::new(name, "must be given")));
+    if details.is_empty() {
+        details.push(Detail::new("body", told(&first.to_string())));
+    }
+    let mut seen = std::collections::HashSet::new();
+    details.retain(|detail| seen.insert(detail.field.clone()));
+    Error::validation(details)
+}
+
+/// The path of a field below a path, which may name the field already.
+fn join(path: &str, name: &str) -> String {
+    if path == "." {
+        name.to_owned()
+    } else if path == name || path.ends_with(&format!(".{name}")) {
+        path.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// The required fields of the type that the object does not have.
+fn missing<T: JsonSchema>(value: &Value) -> Vec<String> {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let required = schema.get("required").and_then(Value::as_array);
+    let names = required.into_iter().flatten().filter_map(Value::as_str);
+    names.filter(|name| value.get(name).is_none()).map(str::to_owned).collect()
+}
+
+/// Removes the entry at a dotted path, or the nearest one above it that is there.
+fn take_away(value: &mut Value, path: &str) -> bool {
+    let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut at = &mut *value;
+    for step in parent.split('.').filter(|step| !step.is_empty()) {
+        match at.get_mut(step) {
+            Some(next) => at = next,
+            None => return false,
+        }
+    }
+    let last = last.split('[').next().unwrap_or(last);
+    if at.as_object_mut().is_some_and(|entries| entries.remove(last).is_some()) {
+        return true;
+    }
+    !parent.is_empty() && take_away(value, parent)
+}
+
+fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
+    message.strip_prefix(prefix)?.strip_prefix('`')?.split('`').next()
+}
+
+/// A decoder's message in the words of the interface.
+fn told(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    match message.split_once(", expected ") {
+        Some((found, wanted)) if found.starts_with("invalid ") => format!("must be {wanted}"),
+        _ => match message.strip_prefix("unknown variant ") {
+            Some(rest) => {
+                let wanted = rest.split_once("expected ").map_or(rest, |(_, wanted)| wanted);
+                format!("must be {}", wanted.replace('`', ""))
+            }
+            None => message.to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+
+    use super::read;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read, never used")]
+    struct Body {
+        name: String,
+        count: u8,
+        kind: Kind,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read, never used")]
+    struct Inner {
+        value: u8,
+        unit: Kind,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Good,
+        Better,
+    }
+
+    fn wrong(body: &str) -> Vec<String> {
+        let error = read::<Body>(body.as_bytes()).unwrap_err();
+        let mut fields: Vec<String> =
+            error.details.iter().map(|d| format!("{}: {}", d.field, d.message)).collect();
+        fields.sort();
+        fields
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        assert_eq!(
+            wrong(r#"{"name":5,"kind":"best","extra":1,"inner":{"value":"x","unit":"y","z":0}}"#),
+            [
+                "count: must be given",
+                "extra: is not a field of this request",
+                "inner.unit: must be good or better",
+                "inner.value: must be u8",
+                "inner.z: is not a field of this request",
+                "kind: must be good or better",
+                "name: must be a string",
+            ]
+        );
+        assert_eq!(
+            wrong(r#"{"name":"a","count":1,"kind":"good","inner":{"unit":"good"}}"#),
+            ["inner.value: must be given"]
+        );
+        assert_eq!(
+            wrong("{}"),
+            ["count: must be given", "kind: must be given", "name: must be given"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_malformed() {
+        for bad in ["[1]", "\"x\"", "{", "{\"a\":}", "\u{0}"] {
+            let error = read::<Body>(bad.as_bytes()).unwrap_err();
+            assert_eq!(error.code, "MALFORMED", "{bad}");
+        }
+    }
+}

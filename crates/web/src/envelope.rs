@@ -1,0 +1,242 @@
+//! The form of every answer: the outermost layer of the application.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tracing::Instrument;
+
+use crate::{Answer, Detail, Error, RequestInfo, request};
+
+/// What the layer needs from outside.
+#[derive(Clone)]
+pub struct Envelope {
+    /// The time.
+    pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// A fresh request id.
+    pub request_id: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+const PROBLEM: &str = "application/problem+json";
+
+/// Gives the request its id, and the answer its form: the envelope, or RFC 9457 for failures
+/// where the client asks for it. Logs each request once, with its failure.
+pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let headers = request.headers();
+    let request_id: Arc<str> =
+        request::header(headers, "x-request-id").unwrap_or_else(|| (envelope.request_id)()).into();
+    let device = request::header(headers, "x-device-id");
+    let wants_problem = accepts_problem(headers);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.as_deref().unwrap_or("unmatched");
+    request.extensions_mut().insert(RequestInfo { request_id: request_id.clone(), device });
+
+    let span = tracing::info_span!("request", %request_id, %method, route);
+    async {
+        let response = next.run(request).await;
+        let meta = Meta {
+            timestamp: (envelope.now)().to_rfc3339_opts(SecondsFormat::Millis, true),
+            request_id: &request_id,
+        };
+        let mut response = render(response, &meta, wants_problem);
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert("x-request-id", value);
+        }
+        let status = response.status().as_u16();
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(status, micros, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+struct Meta<'a> {
+    timestamp: String,
+    request_id: &'a str,
+}
+
+fn accepts_problem(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains(PROBLEM))
+}
+
+fn render(mut response: Response, meta: &Meta<'_>, wants_problem: bool) -> Response {
+    if let Some(answer) = response.extensions_mut().remove::<Answer>() {
+        return success(response, &answer, meta);
+    }
+    let error = match response.extensions_mut().remove::<Error>() {
+        Some(error) => error,
+        None if response.status().is_client_error() || response.status().is_server_error() => {
+            of_status(response.status())
+        }
+        None => return response,
+    };
+    let cause = error.cause.as_deref();
+    if error.status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(code = error.code, cause, "failed");
+    } else if cause.is_some() {
+        tracing::warn!(code = error.code, cause, "failed");
+    }
+    failure(response, &error, meta, wants_problem)
+}
+
+fn success(mut response: Response, answer: &Answer, meta: &Meta<'_>) -> Response {
+    #[derive(Serialize)]
+    struct Success<'a> {
+        success: bool,
+        data: &'a RawValue,
+        meta: SuccessMeta<'a>,
+    }
+    #[derive(Serialize)]
+    struct SuccessMeta<'a> {
+        timestamp: &'a str,
+        version: &'static str,
+        request_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<usize>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<Option<&'a str>>,
+    }
+    let body = Success {
+        success: true,
+        data: &answer.data,
+        meta: SuccessMeta {
+            timestamp: &meta.timestamp,
+            version: "v1",
+            request_id: meta.request_id,
+            position: answer.position.as_deref(),
+            count: answer.list.as_ref().map(|list| list.count),
+            next_cursor: answer.list.as_ref().map(|list| list.next_cursor.as_deref()),
+        },
+    };
+    let headers = response.headers_mut();
+    // What is answered is the caller's own and may change with the next command.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    fill(&mut response, "application/json", &body);
+    response
+}
+
+fn failure(
+    mut response: Response,
+    error: &Error,
+    meta: &Meta<'_>,
+    wants_problem: bool,
+) -> Response {
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        success: bool,
+        error: Inner<'a>,
+        meta: FailureMeta<'a>,
+    }
+    #[derive(Serialize)]
+    struct Inner<'a> {
+        code: &'a str,
+        message: &'a str,
+        details: &'a [Detail],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        current: Option<&'a RawValue>,
+    }
+    #[derive(Serialize)]
+    struct FailureMeta<'a> {
+        timestamp: &'a str,
+        request_id: &'a str,
+    }
+    /// RFC 9457, with our code, fields and request id as extension members.
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: String,
+        title: &'a str,
+        status: u16,
+        detail: &'a str,
+        code: &'a str,
+        #[serde(skip_serializing_if = "<[Detail]>::is_empty")]
+        errors: &'a [Detail],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        current: Option<&'a RawValue>,
+        request_id: &'a str,
+        timestamp: &'a str,
+    }
+
+    *response.status_mut() = error.status;
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    if wants_problem {
+        let problem = Problem {
+            r#type: format!("urn:ironledger:error:{}", error.code),
+            title: error.status.canonical_reason().unwrap_or("error"),
+            status: error.status.as_u16(),
+            detail: &error.message,
+            code: error.code,
+            errors: &error.details,
+            current: error.current.as_deref(),
+            request_id: meta.request_id,
+            timestamp: &meta.timestamp,
+        };
+        fill(&mut response, PROBLEM, &problem);
+    } else {
+        let failure = Failure {
+            success: false,
+            error: Inner {
+                code: error.code,
+                message: &error.message,
+                details: &error.details,
+                current: error.current.as_deref(),
+            },
+            meta: FailureMeta { timestamp: &meta.timestamp, request_id: meta.request_id },
+        };
+        fill(&mut response, "application/json", &failure);
+    }
+    response
+}
+
+fn fill(response: &mut Response, content_type: &'static str, body: &impl Serialize) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.remove(header::CONTENT_LENGTH);
+    match serde_json::to_vec(body) {
+        Ok(bytes) => *response.body_mut() = Body::from(bytes),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            *response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    }
+}
+
+/// The failure behind a bare status that a layer or the router answered.
+fn of_status(status: StatusCode) -> Error {
+    match status {
+        StatusCode::NOT_FOUND => Error::new(status, "NOT_FOUND", "there is no such route"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Error::new(status, "METHOD_NOT_ALLOWED", "the route does not take this method")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::new(status, "PAYLOAD_TOO_LARGE", "a request body takes at most 1 MiB")
+        }
+        StatusCode::REQUEST_TIMEOUT => Error::new(status, "TIMEOUT", "the request took too long"),
+        status if status.is_client_error() => {
+            Error::new(status, "BAD_REQUEST", "the request cannot be answered")
+        }
+        status => Error::internal(format!("a layer answered {status}")),
+    }
+}

@@ -1,0 +1,92 @@
+//! Reading paths and query strings.
+
+use axum::extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection};
+use axum::http::request::Parts;
+use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
+
+use crate::{Detail, Error};
+
+/// The ids in a route. One that is no id at all names nothing, so the answer is 404.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(inner))
+                if !matches!(inner.kind(), ErrorKind::UnsupportedType { .. }) =>
+            {
+                Err(Error::not_found("resource"))
+            }
+            Err(other) => Err(Error::internal(other)),
+        }
+    }
+}
+
+/// The parameters of a query string; every bad one is named at once.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let text = parts.uri.query().unwrap_or_default();
+        let mut pairs: Vec<(String, String)> =
+            form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        let mut details = Vec::new();
+        // Every round takes a parameter away, so there are no more rounds than parameters.
+        loop {
+            let text =
+                form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let parsed = form_urlencoded::parse(text.as_bytes());
+            let from = serde_urlencoded::Deserializer::new(parsed);
+            let error = match serde_path_to_error::deserialize(from) {
+                Ok(value) if details.is_empty() => return Ok(Self(value)),
+                Ok(_) => return Err(Error::validation(details)),
+                Err(error) => error,
+            };
+            let path = error.path().to_string();
+            let message = error.into_inner().to_string();
+            let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
+            let (name, told) = if message.starts_with("unknown field") {
+                (quoted, "is not a parameter of this route".to_owned())
+            } else if message.starts_with("missing field") {
+                (quoted, "must be given".to_owned())
+            } else if message.starts_with("duplicate field") {
+                (quoted, "must be given once".to_owned())
+            } else if let Some((_, wanted)) = message.split_once("expected ") {
+                (path, format!("must be {}", wanted.replace('`', "")))
+            } else {
+                (path, message)
+            };
+            let before = pairs.len();
+            pairs.retain(|(known, _)| *known != name);
+            details.push(Detail::new(name, told));
+            if pairs.len() == before {
+                return Err(Error::validation(details));
+            }
+        }
+    }
+}
+
+/// How many entries a page has: 1 to 100, by default 20.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(pub usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        let number = text.parse().ok().filter(|number| (1..=100).contains(number));
+        number.map(Self).ok_or_else(|| de::Error::custom("must be a whole number from 1 to 100"))
+    }
+}

@@ -1,0 +1,263 @@
+//! Who and what an event is about: ids and stream names.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+/// The text is not an id of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be {0}")]
+pub struct InvalidId(&'static str);
+
+/// Declares a UUIDv7 newtype. Version 7 only: time-ordered keys keep the log's indexes dense.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Takes a UUID of version 7.
+            pub fn new(id: Uuid) -> Result<Self, InvalidId> {
+                if id.get_version_num() == 7 {
+                    Ok(Self(id))
+                } else {
+                    Err(InvalidId("a UUID of version 7"))
+                }
+            }
+
+            /// The bare UUID.
+            pub fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(Uuid::parse_str(text).unwrap_or(Uuid::nil()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                parse(from, "a UUID of version 7")
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "format": "uuid" })
+            }
+        }
+    };
+}
+
+id! {
+    /// An athlete: the owner of streams, for ever.
+    AthleteId
+}
+id! {
+    /// A workout, unique among those of its owner.
+    WorkoutId
+}
+id! {
+    /// A logged set, unique among those of its owner.
+    SetId
+}
+
+/// An exercise: one of the system library, by its slug, or an athlete's own, by its UUID.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExerciseId {
+    /// An exercise of the system library, such as `bench-press-barbell`.
+    System(Box<str>),
+    /// A custom exercise of the owner of the event.
+    Custom(Uuid),
+}
+
+impl fmt::Display for ExerciseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(slug) => f.write_str(slug),
+            Self::Custom(id) => id.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for ExerciseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExerciseId({self})")
+    }
+}
+
+impl FromStr for ExerciseId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        const WANTED: InvalidId =
+            InvalidId("the id of a library exercise or the UUID (version 7) of a custom one");
+        if let Ok(id) = Uuid::try_parse(text) {
+            return if id.get_version_num() == 7 { Ok(Self::Custom(id)) } else { Err(WANTED) };
+        }
+        let slug = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if slug { Ok(Self::System(text.into())) } else { Err(WANTED) }
+    }
+}
+
+impl Serialize for ExerciseId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExerciseId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parse(from, "the id of a library exercise or the UUID (version 7) of a custom one")
+    }
+}
+
+impl JsonSchema for ExerciseId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ExerciseId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[a-z0-9-]{1,64}$",
+            "description": "The slug of a library exercise or the UUID of a custom one."
+        })
+    }
+}
+
+/// Reads a string through `FromStr`, with an error that says what was wanted.
+fn parse<'de, T, D>(from: D, wanted: &'static str) -> Result<T, D::Error>
+where
+    T: FromStr<Err = InvalidId>,
+    D: Deserializer<'de>,
+{
+    struct Visitor<T>(&'static str, std::marker::PhantomData<T>);
+
+    impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Visitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    from.deserialize_str(Visitor(wanted, std::marker::PhantomData))
+}
+
+/// What kind of thing a stream tells the story of. The numbers are stored: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i16)]
+pub enum StreamKind {
+    /// `athlete-<athlete id>`: registration and profile.
+    Athlete = 1,
+    /// `exercises-<athlete id>`: the athlete's custom exercises.
+    Exercises = 2,
+    /// `workout-<workout id>`: one workout and its sets.
+    Workout = 3,
+}
+
+impl StreamKind {
+    const ALL: [(StreamKind, &str); 3] = [
+        (StreamKind::Athlete, "athlete"),
+        (StreamKind::Exercises, "exercises"),
+        (StreamKind::Workout, "workout"),
+    ];
+
+    /// The stored number of the kind.
+    pub fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The kind behind a stored number.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.iter().map(|(kind, _)| *kind).find(|kind| kind.code() == code)
+    }
+
+    /// The word in front of the id in a stream's name.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+    }
+}
+
+/// The name of a stream, unique among those of its owner; shown as `workout-0193…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream {
+    /// What the stream is about.
+    pub kind: StreamKind,
+    /// Which one.
+    pub id: Uuid,
+}
+
+impl Stream {
+    /// The stream of an athlete's registration and profile.
+    pub fn athlete(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Athlete, id: athlete.uuid() }
+    }
+
+    /// The stream of an athlete's custom exercises.
+    pub fn exercises(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Exercises, id: athlete.uuid() }
+    }
+
+    /// The stream of one workout.
+    pub fn workout(workout: WorkoutId) -> Self {
+        Self { kind: StreamKind::Workout, id: workout.uuid() }
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.kind.word(), self.id)
+    }
+}
+
+impl FromStr for Stream {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.split_once('-')
+            .and_then(|(word, id)| {
+                let (kind, _) = StreamKind::ALL.iter().find(|(_, known)| *known == word)?;
+                Some(Self { kind: *kind, id: Uuid::try_parse(id).ok()? })
+            })
+            .ok_or(InvalidId("a stream name such as workout-<uuid>"))
+    }
+}

@@ -1,0 +1,35 @@
+//! What can happen: every event type of Ironledger, with its payload, its versions, and the value
+//! types that payloads are made of.
+//!
+//! The crate is pure: it reads no clock, draws no random number and does no input or output. An
+//! event that was stored once stays readable for ever, so a payload here only ever grows by
+//! optional fields; anything else is a new version with an upcast from the last.
+
+mod athlete;
+mod exercise;
+mod ids;
+mod metadata;
+mod personal;
+mod recorded;
+mod registry;
+mod timestamp;
+mod values;
+mod weight;
+mod workout;
+
+pub use athlete::{AthleteRegistered, TimeZone, Units};
+pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
+pub use ids::{AthleteId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId};
+pub use metadata::{Actor, Channel, Metadata};
+pub use personal::{Personal, PersonalField};
+pub use recorded::{Epoch, EventId, Partition, Position, Recorded, Version};
+pub use registry::{DecodeError, Event, EventType, TYPES};
+pub use timestamp::Timestamp;
+pub use values::{
+    Energy, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness, SupersetId, Text,
+};
+pub use weight::{DistanceUnit, KG_PER_LB, Metres, Number, Weight, WeightUnit};
+pub use workout::{
+    Feeling, ImportFormat, SetCorrected, SetKind, SetLogged, SetRemoved, SetValues, Visibility,
+    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
+};

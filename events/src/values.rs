@@ -1,0 +1,287 @@
+//! How many, how hard, how long: small numbers and texts that know their range.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The value lies outside what the field can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be {0}")]
+pub struct OutOfRange(pub(crate) &'static str);
+
+/// Declares a whole number with an inclusive range, which holds wherever it is read.
+macro_rules! bounded {
+    ($(#[$doc:meta])* $name:ident: $int:ty, $min:literal..=$max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name($int);
+
+        impl $name {
+            const WANTED: &str =
+                concat!("a whole number from ", stringify!($min), " to ", stringify!($max));
+
+            /// Takes a number within the range.
+            pub fn new(value: i64) -> Result<Self, OutOfRange> {
+                if ($min..=$max).contains(&value) {
+                    Ok(Self(value as $int))
+                } else {
+                    Err(OutOfRange(Self::WANTED))
+                }
+            }
+
+            /// The bare number.
+            pub fn get(self) -> $int {
+                self.0
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let whole = from.deserialize_i64(Whole(Self::WANTED))?;
+                Self::new(whole).map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "integer", "minimum": $min, "maximum": $max })
+            }
+        }
+    };
+}
+
+/// Reads a whole number; the range is checked by who asked.
+struct Whole(&'static str);
+
+impl de::Visitor<'_> for Whole {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<i64, E> {
+        Ok(value)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<i64, E> {
+        Ok(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<i64, E> {
+        // Exports and JavaScript write 6.0 for six.
+        if value.fract() == 0.0 && value.abs() < 9e15 {
+            Ok(value as i64)
+        } else {
+            Err(E::custom(format!("must be {}", self.0)))
+        }
+    }
+}
+
+bounded! {
+    /// The number of a set within an exercise of a workout, as the athlete counts: from 1.
+    SetNumber: u8, 1..=100
+}
+bounded! {
+    /// Repetitions of a set; 0 is a failed attempt.
+    Reps: u16, 0..=1000
+}
+bounded! {
+    /// A span of time in whole seconds, up to a day.
+    Seconds: u32, 0..=86400
+}
+bounded! {
+    /// Sets of a workout with the same number belong to one superset.
+    SupersetId: u16, 0..=999
+}
+bounded! {
+    /// How good a workout was, in stars.
+    Rating: u8, 1..=5
+}
+bounded! {
+    /// How much energy the athlete had.
+    Energy: u8, 1..=10
+}
+bounded! {
+    /// How sore a muscle was; 0 is not at all.
+    Soreness: u8, 0..=10
+}
+
+/// Rating of perceived exertion, 1 to 10 in halves; a JSON number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rpe {
+    half_points: u8,
+}
+
+impl Rpe {
+    const WANTED: &str = "a number from 1 to 10 in halves";
+
+    /// Takes a number from 1 to 10 in halves.
+    pub fn new(value: f64) -> Result<Self, OutOfRange> {
+        let doubled = value * 2.0;
+        if (2.0..=20.0).contains(&doubled) && doubled.fract() == 0.0 {
+            Ok(Self { half_points: doubled as u8 })
+        } else {
+            Err(OutOfRange(Self::WANTED))
+        }
+    }
+
+    /// The rating; halves are exact in binary.
+    pub fn get(self) -> f64 {
+        f64::from(self.half_points) / 2.0
+    }
+}
+
+impl Serialize for Rpe {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.half_points.is_multiple_of(2) {
+            to.serialize_u8(self.half_points / 2)
+        } else {
+            to.serialize_f64(self.get())
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Rpe {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Rpe;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(Rpe::WANTED)
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Rpe, E> {
+                self.visit_f64(value as f64)
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Rpe, E> {
+                self.visit_f64(value as f64)
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Rpe, E> {
+                Rpe::new(value).map_err(E::custom)
+            }
+        }
+
+        from.deserialize_f64(Visitor)
+    }
+}
+
+impl JsonSchema for Rpe {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Rpe".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 1, "maximum": 10, "multipleOf": 0.5 })
+    }
+}
+
+/// A person's text of 1 to `MAX` characters, with no control characters but line breaks and tabs.
+///
+/// White space around it is dropped, so that a text of white space alone is refused as empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<const MAX: usize>(String);
+
+impl<const MAX: usize> Text<MAX> {
+    /// Takes a text within the limits.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if length == 0 || length > MAX {
+            return Err(format!("must be 1 to {MAX} characters, and is {length}"));
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err("must hold no control characters".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text itself.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> Serialize for Text<MAX> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        Self::new(&text).map_err(de::Error::custom)
+    }
+}
+
+impl<const MAX: usize> JsonSchema for Text<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Text{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reps, Rpe, Text};
+
+    #[test]
+    fn ranges_hold_when_read() {
+        assert_eq!(serde_json::from_str::<Reps>("6.0").unwrap().get(), 6);
+        for bad in ["1001", "-1", "6.5", "\"6\"", "99999999999999999999", "null"] {
+            let error = serde_json::from_str::<Reps>(bad).unwrap_err().to_string();
+            assert!(error.contains("a whole number from 0 to 1000"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn rpe_comes_in_halves() {
+        for (text, value) in [("8", 8.0), ("8.5", 8.5), ("1", 1.0), ("10", 10.0)] {
+            let rpe: Rpe = serde_json::from_str(text).unwrap();
+            assert_eq!(rpe.get(), value);
+            assert_eq!(serde_json::to_string(&rpe).unwrap(), text);
+        }
+        for bad in ["8.25", "0.5", "10.5", "\"8\""] {
+            assert!(serde_json::from_str::<Rpe>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn texts_are_trimmed_and_counted_in_characters() {
+        assert_eq!(Text::<5>::new("  héllo ").unwrap().as_str(), "héllo");
+        assert!(Text::<5>::new("  ").is_err());
+        assert!(Text::<5>::new("longer").is_err());
+        assert!(Text::<5>::new("a\u{0}b").is_err());
+    }
+}

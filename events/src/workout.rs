@@ -1,0 +1,244 @@
+//! What happens in a workout: all events of `workout-…` streams.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Energy, ExerciseId, Metres, Muscle, Personal, PersonalField, Rating, Reps, Rpe, Seconds, SetId,
+    SetNumber, Soreness, SupersetId, Timestamp, Weight,
+};
+
+/// A workout began. Said by the athlete or an import. First event of its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutStarted {
+    /// What the athlete said about it.
+    pub details: WorkoutDetails,
+    /// The app whose export it was read from; nobody is told of such a workout as news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<ImportFormat>,
+}
+
+impl WorkoutStarted {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        self.details.personal_fields()
+    }
+}
+
+/// What an athlete says about a workout as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutDetails {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// A title of 1 to 100 characters; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Personal<String>>,
+    /// Notes of 1 to 1000 characters; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Personal<String>>,
+    /// Who may see it.
+    pub visibility: Visibility,
+}
+
+impl WorkoutDetails {
+    /// The fields about a person.
+    pub fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        let title = self.title.as_mut().map(|field| field as &mut dyn PersonalField);
+        let notes = self.notes.as_mut().map(|field| field as &mut dyn PersonalField);
+        title.into_iter().chain(notes).collect()
+    }
+}
+
+/// Who may see a workout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Those who follow the athlete.
+    #[default]
+    Followers,
+    /// The athlete alone.
+    Private,
+}
+
+/// The app from whose export something was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum ImportFormat {
+    /// Hevy's CSV.
+    Hevy,
+    /// Strong's CSV, in any of its variants.
+    Strong,
+    /// FitNotes' CSV.
+    Fitnotes,
+}
+
+/// What an athlete says about a workout changed. Said by the athlete. Holds the whole new truth,
+/// so that a reader needs nothing earlier; the earlier truth is in the events before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutDetailsChanged {
+    /// What now holds.
+    pub details: WorkoutDetails,
+    /// When it ended, as it now holds; absent while the workout is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// How it felt, as it now holds; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feeling: Option<Personal<Feeling>>,
+}
+
+impl WorkoutDetailsChanged {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        let mut fields = self.details.personal_fields();
+        fields.extend(self.feeling.as_mut().map(|field| field as &mut dyn PersonalField));
+        fields
+    }
+}
+
+/// A set was performed. Said by the athlete or an import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetLogged {
+    /// The id of the set among those of its owner: a set is its id.
+    pub set_id: SetId,
+    /// What was performed.
+    pub set: SetValues,
+}
+
+impl SetLogged {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        self.set.personal_fields()
+    }
+}
+
+/// A set was logged wrongly, and this is what it was. Said by the athlete. Holds the whole new
+/// truth, so that a reader needs nothing earlier; the earlier truth is in the events before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetCorrected {
+    /// Which set.
+    pub set_id: SetId,
+    /// What was performed in truth.
+    pub set: SetValues,
+}
+
+impl SetCorrected {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        self.set.personal_fields()
+    }
+}
+
+/// A set was never performed, or is not to count. Said by the athlete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetRemoved {
+    /// Which set.
+    pub set_id: SetId,
+}
+
+impl SetRemoved {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        Vec::new()
+    }
+}
+
+/// What a set was. Order within a workout is the order of logging; the number may repeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetValues {
+    /// The exercise: a slug of the library, or the id of a custom one of the owner.
+    pub exercise: ExerciseId,
+    /// The athlete's own count within the exercise.
+    pub number: SetNumber,
+    /// What the set was for.
+    pub kind: SetKind,
+    /// Repetitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reps: Option<Reps>,
+    /// Weight lifted, added or assisting, by the exercise's kind of measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Weight>,
+    /// Rating of perceived exertion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpe: Option<Rpe>,
+    /// Rest after the set, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest_seconds: Option<Seconds>,
+    /// How long the set took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<Seconds>,
+    /// How far, in metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance_metres: Option<Metres>,
+    /// Which superset of the workout it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superset_id: Option<SupersetId>,
+    /// Notes of 1 to 500 characters; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Personal<String>>,
+    /// When it was performed.
+    pub performed_at: Timestamp,
+}
+
+impl SetValues {
+    /// The fields about a person.
+    pub fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        self.notes.as_mut().map(|field| field as &mut dyn PersonalField).into_iter().collect()
+    }
+}
+
+/// What a set was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum SetKind {
+    /// A working set.
+    #[default]
+    Normal,
+    /// A warm-up: left out of every total and record.
+    WarmUp,
+    /// A set right after another, with less weight.
+    Drop,
+    /// A set taken to failure.
+    Failure,
+}
+
+/// A workout ended. Said by the athlete or an import. It stays editable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutCompleted {
+    /// When it ended.
+    pub completed_at: Timestamp,
+    /// How it felt; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feeling: Option<Personal<Feeling>>,
+}
+
+impl WorkoutCompleted {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        self.feeling.as_mut().map(|field| field as &mut dyn PersonalField).into_iter().collect()
+    }
+}
+
+/// How a workout felt. About the athlete's body, so personal as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Feeling {
+    /// Stars for the workout, 1 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<Rating>,
+    /// Energy, 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Energy>,
+    /// Soreness of muscles, 0 to 10 each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub soreness: BTreeMap<Muscle, Soreness>,
+}
+
+/// A workout was thrown away with all its sets. Said by the athlete. Last event of its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutDiscarded {}
+
+impl WorkoutDiscarded {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        Vec::new()
+    }
+}

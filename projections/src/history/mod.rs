@@ -1,0 +1,49 @@
+//! History: which workouts did an athlete do, and with which sets?
+//!
+//! Takes the events of registration, custom exercises, workouts and sets. Rows are as stale as the
+//! projector lags, usually milliseconds. Discarded workouts and removed sets are gone from it;
+//! names, muscles and totals are worked out when it is read, so that re-tagging an exercise leaves
+//! nothing stale.
+
+mod fold;
+mod query;
+mod routes;
+mod write;
+
+use events::Recorded;
+use projector::Projection;
+use sqlx::PgConnection;
+
+pub use routes::routes;
+
+/// The history projection.
+#[derive(Debug, Clone, Copy)]
+pub struct History;
+
+impl Projection for History {
+    const SCHEMA: &'static str = "history_v1";
+
+    const DDL: &'static str = include_str!("schema.sql");
+
+    const TYPES: &'static [&'static str] = &[
+        "AthleteRegistered",
+        "CustomExerciseCreated",
+        "WorkoutStarted",
+        "WorkoutDetailsChanged",
+        "SetLogged",
+        "SetCorrected",
+        "SetRemoved",
+        "WorkoutCompleted",
+        "WorkoutDiscarded",
+    ];
+
+    type Batch = fold::Batch;
+
+    fn fold(batch: &mut fold::Batch, event: Recorded) {
+        batch.fold(event);
+    }
+
+    async fn write(batch: fold::Batch, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        write::write(batch, connection).await
+    }
+}

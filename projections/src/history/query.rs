@@ -1,0 +1,218 @@
+//! Reading history: rows and the position they stand at, in one statement.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::workout;
+use events::{
+    AthleteId, CustomExerciseCreated, Epoch, Feeling, Muscle, Partition, Personal, Position, SetId,
+    SetValues, Timestamp, WorkoutDetails, WorkoutId,
+};
+use log::Positions;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+use web::Error;
+
+use crate::{
+    Context, context,
+    represent::{Known, Parts},
+};
+
+/// Which workouts are wanted.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Only those with a set of one of these exercises.
+    pub(super) exercises: Option<Vec<String>>,
+    /// Only completed ones, or only active ones.
+    pub(super) completed: Option<bool>,
+    pub(super) from: Option<Edge>,
+    pub(super) to: Option<Edge>,
+    /// Only those after this place in the list.
+    pub(super) after: Option<Place>,
+    pub(super) limit: usize,
+}
+
+/// One end of a span of time: an instant, or a local day of the athlete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edge {
+    At(Timestamp),
+    Day(NaiveDate),
+}
+
+/// A place in the list: newest first, ties by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    #[serde(rename = "s")]
+    pub(super) started_at: Timestamp,
+    #[serde(rename = "w")]
+    pub(super) workout: Uuid,
+}
+
+/// A page of history.
+pub(super) struct Page {
+    /// Where in the log it stands.
+    pub(super) position: Positions,
+    pub(super) workouts: Vec<Parts>,
+    /// Where the next page begins, when there is one.
+    pub(super) next: Option<Place>,
+}
+
+pub(super) async fn page(
+    context: &Context,
+    owner: AthleteId,
+    partition: Partition,
+    wanted: &Wanted,
+) -> Result<Page, Error> {
+    let instant = |edge: Option<Edge>| match edge {
+        Some(Edge::At(at)) => Some(at.utc()),
+        _ => None,
+    };
+    let day = |edge: Option<Edge>| match edge {
+        Some(Edge::Day(day)) => Some(day),
+        _ => None,
+    };
+    let rows = sqlx::query!(
+        r#"select c.epoch, c.position, w.workout as "workout?", w.completed as "completed?",
+               w.started_at as "started_at?", w.completed_at, w.imported_from,
+               w.details as "details?", w.feeling, s.set_id as "set_id?", s.values as "values?"
+           from projector.checkpoints c
+           left join history_v1.athletes a on a.owner = $1
+           left join lateral (
+               select * from history_v1.workouts w
+               where w.owner = $1
+                   and ($3::timestamptz is null or (w.started_at, w.workout) < ($3, $4::uuid))
+                   and ($5::boolean is null or w.completed = $5)
+                   and ($6::timestamptz is null or w.started_at >= $6)
+                   and ($7::timestamptz is null or w.started_at <= $7)
+                   and ($8::date is null
+                       or w.started_at >= $8::date::timestamp at time zone a.time_zone)
+                   and ($9::date is null
+                       or w.started_at < ($9::date + 1)::timestamp at time zone a.time_zone)
+                   and ($10::text[] is null or w.workout in (
+                       select s.workout from history_v1.workout_sets s
+                       where s.owner = $1 and s.exercise = any($10)
+                   ))
+               order by w.started_at desc, w.workout desc
+               limit $11
+           ) w on true
+           left join history_v1.workout_sets s on s.owner = $1 and s.workout = w.workout
+           where c.projection = 'history_v1' and c.partition = $2
+           order by w.started_at desc, w.workout desc, s.ordinal, s.set_id"#,
+        owner.uuid(),
+        partition.0,
+        wanted.after.map(|place| place.started_at.utc()) as Option<DateTime<Utc>>,
+        wanted.after.map(|place| place.workout),
+        wanted.completed,
+        instant(wanted.from) as Option<DateTime<Utc>>,
+        instant(wanted.to) as Option<DateTime<Utc>>,
+        day(wanted.from) as Option<NaiveDate>,
+        day(wanted.to) as Option<NaiveDate>,
+        wanted.exercises.as_deref() as Option<&[String]>,
+        // One more than wanted tells whether the list goes on.
+        i64::try_from(wanted.limit + 1).unwrap_or(i64::MAX),
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+
+    let Some(first) = rows.first() else {
+        return Err(Error::unavailable("NOT_BUILT", "the read model is not built yet", 5));
+    };
+    let position = Positions::one(Epoch(first.epoch), partition, Position(first.position));
+
+    let mut workouts: Vec<Parts> = Vec::new();
+    for row in rows {
+        let (Some(id), Some(completed), Some(details)) = (row.workout, row.completed, row.details)
+        else {
+            continue;
+        };
+        let id = WorkoutId::new(id).map_err(Error::internal)?;
+        if workouts.last().is_none_or(|last| last.id != id) {
+            let status =
+                if completed { workout::Status::Completed } else { workout::Status::Active };
+            workouts.push(Parts {
+                id,
+                status,
+                details: decode::<WorkoutDetails>(&details)?,
+                completed_at: row.completed_at.map(Timestamp::new),
+                feeling: row.feeling.as_deref().map(decode::<Personal<Feeling>>).transpose()?,
+                imported_from: row.imported_from.as_deref().map(decode).transpose()?,
+                sets: Vec::new(),
+            });
+        }
+        if let (Some(set_id), Some(values), Some(last)) =
+            (row.set_id, row.values, workouts.last_mut())
+        {
+            let id = SetId::new(set_id).map_err(Error::internal)?;
+            let set = workout::Set { id, values: decode::<SetValues>(&values)? };
+            last.sets.push((set, None));
+        }
+    }
+    let next = (workouts.len() > wanted.limit).then(|| {
+        workouts.truncate(wanted.limit);
+        workouts
+            .last()
+            .map(|last| Place { started_at: last.details.started_at, workout: last.id.uuid() })
+    });
+    complete(context, owner, &mut workouts).await?;
+    Ok(Page { position, workouts, next: next.flatten() })
+}
+
+/// Opens what is sealed and finds the exercises of the sets.
+async fn complete(
+    context: &Context,
+    owner: AthleteId,
+    workouts: &mut [Parts],
+) -> Result<(), Error> {
+    let sets = || workouts.iter().flat_map(|workout| &workout.sets);
+    let any_custom =
+        sets().any(|(set, _)| matches!(set.values.exercise, events::ExerciseId::Custom(_)));
+    let custom = if any_custom { custom_exercises(context, owner).await? } else { HashMap::new() };
+    let custom = |id| custom.get(&id).map(|exercise: &Custom| exercise.known.clone());
+    for workout in workouts {
+        for (set, known) in &mut workout.sets {
+            *known = Known::find(&set.values, custom);
+        }
+        let mut fields = workout.details.personal_fields();
+        fields.extend(workout.feeling.as_mut().map(|f| f as &mut dyn events::PersonalField));
+        for (set, _) in &mut workout.sets {
+            fields.extend(set.values.personal_fields());
+        }
+        context.keys.open(fields).await.map_err(context::database)?;
+    }
+    Ok(())
+}
+
+/// An exercise of the athlete's own.
+pub(super) struct Custom {
+    pub(super) known: Known,
+    pub(super) muscles: Vec<Muscle>,
+}
+
+/// The athlete's own exercises, by id.
+pub(super) async fn custom_exercises(
+    context: &Context,
+    owner: AthleteId,
+) -> Result<HashMap<Uuid, Custom>, Error> {
+    let rows = sqlx::query_scalar!(
+        "select created from history_v1.custom_exercises where owner = $1",
+        owner.uuid()
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let mut exercises = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let mut created: CustomExerciseCreated = decode(&row)?;
+        context.keys.open(vec![&mut created.name]).await.map_err(context::database)?;
+        let name = created.name.clear().cloned();
+        let known = Known { name, measurement: created.traits.kind };
+        let muscles = [created.traits.primary_muscles, created.traits.secondary_muscles].concat();
+        exercises.insert(created.exercise_id, Custom { known, muscles });
+    }
+    Ok(exercises)
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(Error::internal)
+}

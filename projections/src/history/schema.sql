@@ -1,0 +1,40 @@
+-- schema: history_v1
+-- Which workouts an athlete did, newest first, with every set. Text columns hold the JSON of the
+-- events, personal fields sealed as they are there, so that a destroyed key forgets them here too.
+
+create table athletes (
+    owner uuid primary key,
+    time_zone text not null
+);
+
+create table custom_exercises (
+    owner uuid not null,
+    exercise uuid not null,
+    created text not null,
+    primary key (owner, exercise)
+);
+
+create table workouts (
+    owner uuid not null,
+    workout uuid not null,
+    completed boolean not null,
+    started_at timestamptz not null,
+    completed_at timestamptz,
+    imported_from text,
+    details text not null,
+    feeling text,
+    primary key (owner, workout)
+);
+create index workouts_newest on workouts (owner, started_at desc, workout desc);
+
+create table workout_sets (
+    owner uuid not null,
+    workout uuid not null,
+    set_id uuid not null,
+    -- The version of the event that logged it: sets stay in the order of logging.
+    ordinal integer not null,
+    exercise text not null,
+    values text not null,
+    primary key (owner, workout, set_id)
+);
+create index workout_sets_exercise on workout_sets (owner, exercise, workout);

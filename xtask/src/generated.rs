@@ -1,0 +1,130 @@
+//! Files made by a program: written anew, or held against what the program makes now.
+
+use std::{collections::BTreeMap, fs, io, path::Path, process::Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    cargo::{self, Exit, cargo, root, target},
+    wants_check,
+};
+
+/// Files by name.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// `cargo xtask contracts`: the JSON Schemas of all event types.
+pub(crate) fn contracts(arguments: &[String]) -> Result<()> {
+    let check = wants_check(arguments)?;
+    let made = in_scratch("contracts", |folder| {
+        let mut make = cargo(&["run", "-q", "-p", "ironledger-events", "--bin", "contracts", "--"]);
+        make.arg(folder);
+        cargo::run(make)
+    })?;
+    let folder = root()?.join("events/schemas");
+    settle("contracts", check, &made, &read(&folder)?, &folder)
+}
+
+/// `cargo xtask sample`: the history that the demo athlete has.
+pub(crate) fn sample(arguments: &[String]) -> Result<()> {
+    const NAME: &str = "sample-hevy.csv";
+    let check = wants_check(arguments)?;
+    let output = cargo(&["run", "-q", "-p", "ironledger-benches", "--bin", "sample"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be run")?;
+    if !output.status.success() {
+        return Err(Exit(cargo::code(output.status)).into());
+    }
+    let made = Files::from([(NAME.to_owned(), output.stdout)]);
+    let folder = root()?.join("docs/examples");
+    let mut stored = read(&folder)?;
+    stored.retain(|name, _| name == NAME);
+    settle("sample", check, &made, &stored, &folder)
+}
+
+/// What a program writes into an empty folder, which is gone afterwards.
+pub(crate) fn in_scratch(what: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<Files> {
+    let folder = target()?.join(format!("xtask-{what}-{}", std::process::id()));
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let files = make(&folder).and_then(|()| read(&folder));
+    fs::remove_dir_all(&folder)?;
+    files
+}
+
+/// Makes the folder hold what was made; with `check` says instead where it does not.
+pub(crate) fn settle(
+    command: &str,
+    check: bool,
+    made: &Files,
+    stored: &Files,
+    folder: &Path,
+) -> Result<()> {
+    let differences = differences(made, stored);
+    if check {
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let shown = folder.strip_prefix(root()?)?.display();
+        let list: Vec<_> =
+            differences.iter().map(|(name, how)| format!("  {shown}/{name} {how}")).collect();
+        bail!("stale files; `cargo xtask {command}` makes them anew\n{}", list.join("\n"));
+    }
+    fs::create_dir_all(folder)?;
+    for name in differences.keys() {
+        match made.get(*name) {
+            Some(content) => fs::write(folder.join(name), content)?,
+            None => fs::remove_file(folder.join(name))?,
+        }
+    }
+    println!("{command}: files={} changed={}", made.len(), differences.len());
+    Ok(())
+}
+
+fn differences<'a>(made: &'a Files, stored: &'a Files) -> BTreeMap<&'a str, &'static str> {
+    let names = made.keys().chain(stored.keys());
+    names
+        .filter_map(|name| match (made.get(name), stored.get(name)) {
+            (Some(made), Some(stored)) if made == stored => None,
+            (Some(_), Some(_)) => Some((name.as_str(), "differs")),
+            (Some(_), None) => Some((name.as_str(), "is missing")),
+            (None, _) => Some((name.as_str(), "is no longer made")),
+        })
+        .collect()
+}
+
+/// The files of a folder without its folders; nothing where there is none.
+pub(crate) fn read(folder: &Path) -> Result<Files> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Files::new()),
+        entries => entries.with_context(|| format!("{} cannot be read", folder.display()))?,
+    };
+    let mut files = Files::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_file() {
+            let name = path.file_name().and_then(|name| name.to_str()).context("a UTF-8 name")?;
+            files.insert(name.to_owned(), fs::read(&path)?);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_difference_is_named() {
+        let files = |list: &[(&str, &str)]| -> Files {
+            list.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
+        };
+        let made = files(&[("same", "1"), ("changed", "2"), ("new", "3")]);
+        let stored = files(&[("same", "1"), ("changed", "1"), ("old", "4")]);
+        let expected =
+            [("changed", "differs"), ("new", "is missing"), ("old", "is no longer made")];
+        assert_eq!(differences(&made, &stored), expected.into());
+    }
+}
