@@ -16,7 +16,7 @@ const HEADER: &str = r#""title","start_time","end_time","description","exercise_
 const FIRST: (i32, u32, u32) = (2024, 1, 4);
 const DAYS: u64 = 724;
 
-/// Holidays and a flu: month and day of the first and last day, by year.
+/// Holidays and a flu, first and last day of each.
 const AWAY: [[(i32, u32, u32); 2]; 5] = [
     [(2024, 8, 5), (2024, 8, 18)],
     [(2024, 12, 23), (2025, 1, 2)],
@@ -409,9 +409,9 @@ fn history() -> Vec<String> {
         }
         let trip = HOTEL.iter().any(|day| is(date, *day).is_eq());
         let (comes, hour) = match date.weekday() {
-            Weekday::Mon => (75, 18),
-            Weekday::Thu => (72, 18),
-            Weekday::Sat => (24, 9),
+            Weekday::Mon => (72, 18),
+            Weekday::Thu => (70, 18),
+            Weekday::Sat => (29, 9),
             _ => continue,
         };
         if !chance.percent(comes) && !trip {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{Datelike, TimeDelta};
 use events::{
     Event, ExerciseId, Feeling, ImportFormat, Measurement, Metres, Personal, Reps, Rpe, Seconds,
     SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, SupersetId,
@@ -190,6 +190,17 @@ pub fn change(workout: &Workout, change: Change, now: Timestamp) -> Result<Vec<E
         completed_at = completed_at.and_then(|end| end.shifted(moved));
     }
     problems.add_if(future(details.started_at, now), "started_at", FUTURE);
+    let mut sets = Vec::new();
+    if re_dated && !moved.is_zero() {
+        for set in &workout.sets {
+            let Some(performed_at) = moved_to(set.values.performed_at, moved, now) else {
+                problems.add("started_at", "must not move a set into the future or before 1900");
+                break;
+            };
+            let values = SetValues { performed_at, ..set.values.clone() };
+            sets.push(SetCorrected { set_id: set.id, set: values });
+        }
+    }
     if let Some(end) = completed_at {
         problems.add_if(future(end, now), "completed_at", FUTURE);
         problems.add_if(end < details.started_at, "completed_at", BEFORE_START);
@@ -204,13 +215,7 @@ pub fn change(workout: &Workout, change: Change, now: Timestamp) -> Result<Vec<E
     }
     let mut events: Vec<Event> =
         vec![WorkoutDetailsChanged { details, completed_at, feeling }.into()];
-    if re_dated && !moved.is_zero() {
-        events.extend(workout.sets.iter().filter_map(|set| {
-            let performed_at = set.values.performed_at.shifted(moved)?;
-            let values = SetValues { performed_at, ..set.values.clone() };
-            Some(SetCorrected { set_id: set.id, set: values }.into())
-        }));
-    }
+    events.extend(sets.into_iter().map(Event::from));
     Ok(events)
 }
 
@@ -378,6 +383,11 @@ fn future(at: Timestamp, now: Timestamp) -> bool {
     now.shifted(SKEW).is_some_and(|latest| at > latest)
 }
 
+/// Where a set lands that is moved along with its workout; `None` where no set can be.
+fn moved_to(at: Timestamp, by: TimeDelta, now: Timestamp) -> Option<Timestamp> {
+    at.shifted(by).filter(|at| at.utc().year() >= 1900 && !future(*at, now))
+}
+
 /// What must hold of a set whoever logged it.
 fn check(
     set: &SetValues,
@@ -408,11 +418,12 @@ fn check(
             "reps",
             "must be absent: the exercise is not measured by repetitions",
         );
-        problems.add_if(
-            set.duration_seconds.is_none() && set.distance_metres.is_none(),
-            if measurement.has_distance() { "distance_metres" } else { "duration_seconds" },
-            "must be given for this exercise",
-        );
+        let (field, missing) = if measurement.has_distance() {
+            ("distance_metres", set.distance_metres.is_none() && set.duration_seconds.is_none())
+        } else {
+            ("duration_seconds", set.duration_seconds.is_none())
+        };
+        problems.add_if(missing, field, "must be given for this exercise");
     }
 }
 

@@ -28,7 +28,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::start(arguments.log_format);
+    let watched = !matches!(arguments.command, cli::Command::Api(_) | cli::Command::Projector(_));
+    telemetry::start(arguments.log_format, watched);
     arguments.command.run().await.unwrap_or_else(|error| {
         // One line with its causes: a backtrace would tell the person nothing.
         let _ = writeln!(std::io::stderr(), "error: {error:#}");

@@ -13,11 +13,13 @@ pub(crate) enum Format {
     Text,
 }
 
-/// Starts logging. `IRONLEDGER_LOG` says what is logged, as in `info` or `warn,log=debug`.
-pub(crate) fn start(format: Option<Format>) {
-    let filter = EnvFilter::try_from_env("IRONLEDGER_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+/// Starts logging. `IRONLEDGER_LOG` says what is logged, as in `info` or `warn,log=debug`; by
+/// default every request, but only warnings where a person `watches` on a terminal.
+pub(crate) fn start(format: Option<Format>, watched: bool) {
     let on_terminal = stderr().is_terminal();
+    let default = if watched && on_terminal { "warn" } else { "info,sqlx=warn" };
+    let filter =
+        EnvFilter::try_from_env("IRONLEDGER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let format = format.unwrap_or(if on_terminal { Format::Text } else { Format::Json });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {

@@ -104,9 +104,7 @@ impl Postgres {
         if !server.data.join("PG_VERSION").exists() {
             server.initialise()?;
         }
-        if server.data.join("postmaster.pid").exists() && server.control("status", &[]).is_ok() {
-            server.control("stop", &["-m", "fast", "-w", "-t", "120"])?;
-        }
+        server.take_over()?;
         fs::write(server.data.join("ironledger.conf"), server.configuration(settings))?;
         let log = server.log();
         let log = log.to_str().context("the folder's name is not UTF-8")?;
@@ -140,6 +138,32 @@ impl Postgres {
     /// The server's log file.
     pub fn log(&self) -> PathBuf {
         self.data.join("server.log")
+    }
+
+    /// Stops the server that a killed process of ours left behind.
+    ///
+    /// Where that server died too, only its lock files are left, and the number in there may be
+    /// another process by now, even the system's own Postgres. `pg_ctl` would stop that one for
+    /// ours, and Postgres would not start for it.
+    fn take_over(&self) -> Result<()> {
+        let lock_file = self.data.join("postmaster.pid");
+        let Ok(text) = fs::read_to_string(&lock_file) else { return Ok(()) };
+        let process = Path::new("/proc").join(text.lines().next().unwrap_or_default().trim());
+        // A server works in its data folder, and a dead one nowhere.
+        let ours = fs::read_link(process.join("cwd"))
+            .is_ok_and(|folder| self.data.canonicalize().is_ok_and(|data| data == folder));
+        if process.exists() && !ours {
+            let of_socket = self.sockets.join(".s.PGSQL.5432.lock");
+            if of_socket.exists() {
+                fs::remove_file(of_socket)?;
+            }
+            return Ok(fs::remove_file(lock_file)?);
+        }
+        match self.control("status", &[]).and_then(|()| self.stop()) {
+            // It may end by itself meanwhile.
+            Err(failed) if self.control("status", &[]).is_ok() => Err(failed),
+            _ => Ok(()),
+        }
     }
 
     fn initialise(&self) -> Result<()> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use log::{Clock, Keys, Log, MasterKey, Options, Random};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
-use uuid::Uuid;
 
 /// Any number: whoever makes the template holds the lock of that number.
 const TEMPLATE_LOCK: i64 = 0x1201;
@@ -31,7 +30,8 @@ impl Database {
         let url = std::env::var("DATABASE_URL").expect("DATABASE_URL; use `cargo xtask test`");
         let server: PgConnectOptions = url.parse().expect("DATABASE_URL is a Postgres URL");
         let template = format!("ironledger_template_{}", fingerprint());
-        let name = format!("ironledger_test_{}", Uuid::now_v7().simple());
+        let unique = Random::system().uuid(Clock::system().now());
+        let name = format!("ironledger_test_{}", unique.simple());
 
         let mut connection = PgConnection::connect_with(&server).await.expect("a test server");
         sqlx::query("select pg_advisory_lock($1)")
@@ -49,6 +49,9 @@ impl Database {
             make_template(&mut connection, &server, &template).await;
         }
         run(&mut connection, format!("create database {name} template {template}")).await;
+        // A copy has the tables' rights, but not those on the database itself.
+        run(&mut connection, format!("grant create on database {name} to ironledger_projector"))
+            .await;
         connection.close().await.ok();
         Self { server, name }
     }

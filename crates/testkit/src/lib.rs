@@ -1,7 +1,17 @@
 //! Real servers and the suites that every part must pass.
 
-#![expect(clippy::expect_used, reason = "what goes wrong in the kit fails the test that uses it")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in the kit fails the test that uses it"
+)]
 
+pub mod api;
 mod database;
+pub mod laws;
+pub mod process;
+pub mod simulate;
 
+pub use api::{Answer, Client, PASSWORD, bench, email, new_id};
 pub use database::{Database, MASTER_KEY};
+pub use process::{App, Process, TOKEN_KEY, eventually};

@@ -5,11 +5,14 @@ use axum::{
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{StatusCode, header},
 };
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Detail, Error};
+use crate::{Detail, Error, shape};
+
+/// A caller with more bad fields than that learns of the rest later.
+const MOST_TOLD: usize = 100;
 
 /// A JSON body of a type that knows its own limits.
 ///
@@ -51,20 +54,28 @@ impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T
 fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Error> {
     // An empty body is an object without fields: a command may need none.
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
-    match serde_json::from_slice(bytes) {
-        Ok(body) => Ok(body),
-        Err(error) => Err(match serde_json::from_slice::<Value>(bytes) {
-            Err(_) => Error::malformed(format!("the body is not JSON: {error}")),
-            Ok(value @ Value::Object(_)) => explain::<T>(value, error),
-            Ok(_) => Error::malformed("the body must be a JSON object"),
-        }),
+    let body = serde_json::from_slice(bytes);
+    // Decoders take an array for an object, by the order of its fields; nobody should.
+    if body.is_ok() && !bytes.contains(&b'[') {
+        return body.map_err(Error::internal);
+    }
+    match (serde_json::from_slice::<Value>(bytes), body) {
+        (Err(error), _) => Err(Error::malformed(format!("the body is not JSON: {error}"))),
+        (Ok(value @ Value::Object(_)), body) => {
+            let breaches = shape::breaches::<T>(&value);
+            match body {
+                Ok(body) if breaches.is_empty() => Ok(body),
+                Ok(_) => Err(Error::validation(breaches)),
+                Err(_) => Err(explain::<T>(bytes, value, breaches)),
+            }
+        }
+        (Ok(_), _) => Err(Error::malformed("the body must be a JSON object")),
     }
 }
 
 /// Names every bad field: takes away what is found wrong, and tries again until nothing is.
-fn explain<T: DeserializeOwned + JsonSchema>(mut value: Value, first: serde_json::Error) -> Error {
-    let mut details: Vec<Detail> = Vec::new();
-    let missing = missing::<T>(&value);
+fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<Detail>) -> Error {
+    let mut details: Vec<Detail> = given_twice::<T>(bytes).into_iter().collect();
     // Every round takes something away, so there are no more rounds than there are values.
     while let Err(error) = serde_path_to_error::deserialize::<_, T>(&value) {
         let path = error.path().to_string();
@@ -77,22 +88,42 @@ fn explain<T: DeserializeOwned + JsonSchema>(mut value: Value, first: serde_json
                 break;
             }
             (join(&path, name), "must be given".to_owned())
+        } else if let Some(map) = path.strip_suffix(".?") {
+            details.extend(bad_entries::<T>(&value, map));
+            (map.to_owned(), told(&message))
         } else {
             (path, told(&message))
         };
         let taken = take_away(&mut value, &field);
-        details.push(Detail::new(field, told));
-        if !taken {
+        // Of a map, its bad entries are named already.
+        if !details.iter().any(|known| known.field.starts_with(&format!("{field}."))) {
+            details.push(Detail::new(field, told));
+        }
+        if !taken || details.len() >= MOST_TOLD {
             break;
         }
     }
-    details.extend(missing.into_iter().map(|name| Detail::new(name, "must be given")));
-    if details.is_empty() {
-        details.push(Detail::new("body", told(&first.to_string())));
-    }
+    details.extend(breaches);
     let mut seen = std::collections::HashSet::new();
     details.retain(|detail| seen.insert(detail.field.clone()));
     Error::validation(details)
+}
+
+/// The bad entries of a map, of which the decoder does not tell the keys: each is tried alone.
+fn bad_entries<T: DeserializeOwned>(value: &Value, map: &str) -> Vec<Detail> {
+    let pointer = format!("/{}", map.replace('.', "/"));
+    let Some(Value::Object(entries)) = value.pointer(&pointer) else { return Vec::new() };
+    let mut without = value.clone();
+    without.pointer_mut(&pointer).map(Value::take);
+    let tried = entries.iter().take(MOST_TOLD).filter_map(|(key, entry)| {
+        let mut alone = without.clone();
+        let only = [(key.clone(), entry.clone())].into_iter().collect();
+        *alone.pointer_mut(&pointer)? = Value::Object(only);
+        let error = serde_path_to_error::deserialize::<_, T>(&alone).err()?;
+        let here = error.path().to_string() == format!("{map}.?");
+        here.then(|| Detail::new(join(map, key), told(&error.into_inner().to_string())))
+    });
+    tried.collect()
 }
 
 /// The path of a field below a path, which may name the field already.
@@ -106,12 +137,15 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// The required fields of the type that the object does not have.
-fn missing<T: JsonSchema>(value: &Value) -> Vec<String> {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
-    let required = schema.get("required").and_then(Value::as_array);
-    let names = required.into_iter().flatten().filter_map(Value::as_str);
-    names.filter(|name| value.get(name).is_none()).map(str::to_owned).collect()
+/// The field that is given twice, if that is what is wrong first: once read, one of the two is
+/// gone.
+fn given_twice<T: DeserializeOwned>(bytes: &[u8]) -> Option<Detail> {
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut from).err()?;
+    let path = error.path().to_string();
+    let message = error.into_inner().to_string();
+    let name = quoted_after(&message, "duplicate field ")?;
+    Some(Detail::new(join(&path, name), "must be given once"))
 }
 
 /// Removes the entry at a dotted path, or the nearest one above it that is there.
@@ -209,6 +243,18 @@ mod tests {
             ["inner.value: must be given"]
         );
         assert_eq!(
+            wrong(r#"{"name":"a","count":1,"kind":"good","inner":{}}"#),
+            ["inner.unit: must be given", "inner.value: must be given"]
+        );
+        assert_eq!(
+            wrong(r#"{"name":"a","count":1,"kind":"good","inner":[1,"good"]}"#),
+            ["inner: must be an object"]
+        );
+        assert_eq!(
+            wrong(r#"{"name":"a","name":"b","kind":"best","inner":{"value":1,"unit":"good"}}"#),
+            ["count: must be given", "kind: must be good or better", "name: must be given once"]
+        );
+        assert_eq!(
             wrong("{}"),
             ["count: must be given", "kind: must be given", "name: must be given"]
         );
@@ -216,7 +262,8 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_malformed() {
-        for bad in ["[1]", "\"x\"", "{", "{\"a\":}", "\u{0}"] {
+        let positional = r#"["a",1,"good",null]"#;
+        for bad in ["[1]", positional, "\"x\"", "{", "{\"a\":}", "\u{0}"] {
             let error = read::<Body>(bad.as_bytes()).unwrap_err();
             assert_eq!(error.code, "MALFORMED", "{bad}");
         }

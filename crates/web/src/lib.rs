@@ -11,6 +11,7 @@ pub mod envelope;
 mod error;
 mod query;
 mod request;
+mod shape;
 
 pub use answer::Answer;
 pub use auth::{Caller, Role, Tokens};

@@ -8,6 +8,7 @@ use axum::{
     http::HeaderMap,
     routing::get,
 };
+use chrono::{Datelike, NaiveDate};
 use domain::library::{Library, fold};
 use events::{AthleteId, ExerciseId, Muscle, WeightUnit};
 use serde::{Deserialize, Deserializer, de};
@@ -18,7 +19,7 @@ use super::{
     History,
     query::{self, Edge, Place, Wanted},
 };
-use crate::{Context, context};
+use crate::{Context, context, represent::Workout};
 
 /// The routes of history.
 pub fn routes<S>() -> Router<S>
@@ -67,19 +68,21 @@ async fn history(
         limit: query.limit.0,
     };
     let page = query::page(&context, owner, partition, &wanted).await?;
-    let shown = page.workouts.into_iter().map(|workout| {
-        let workout = workout.show(query.unit, |set| {
-            exercises.as_ref().is_none_or(|exercises| exercises.contains(&set.exercise))
-        });
-        let value = serde_json::to_value(workout).map_err(Error::internal)?;
-        Ok(match &query.fields {
-            Some(fields) => fields.only(value),
-            None => value,
+    let shown: Vec<Workout> = page
+        .workouts
+        .into_iter()
+        .map(|workout| {
+            workout.show(query.unit, |set| {
+                exercises.as_ref().is_none_or(|exercises| exercises.contains(&set.exercise))
+            })
         })
-    });
-    let shown: Vec<Value> = shown.collect::<Result<_, Error>>()?;
+        .collect();
+    let answer = match &query.fields {
+        Some(fields) => Answer::ok(&fields.only(&shown)?)?,
+        None => Answer::ok(&shown)?,
+    };
     let next = page.next.map(|place| Cursor(place).encode());
-    Ok(Answer::ok(&shown)?.list(shown.len(), next).at(page.position))
+    Ok(answer.list(shown.len(), next).at(page.position))
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,10 +157,13 @@ impl<'de> Deserialize<'de> for Edge {
         let text = Cow::<'de, str>::deserialize(from)?;
         // In a query string, an unescaped plus is a space.
         let text = text.replace(' ', "+");
+        // The years that an instant can have, and Postgres can compare.
+        let in_range = |day: &NaiveDate| (1900..=9999).contains(&day.year());
         text.parse()
             .map(Self::At)
-            .or_else(|_| text.parse().map(Self::Day))
-            .map_err(|_| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
+            .ok()
+            .or_else(|| text.parse().ok().filter(in_range).map(Self::Day))
+            .ok_or_else(|| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
     }
 }
 
@@ -180,11 +186,14 @@ impl Fields {
         "sets",
     ];
 
-    fn only(&self, mut workout: Value) -> Value {
-        if let Value::Object(fields) = &mut workout {
-            fields.retain(|name, _| self.0.contains(name));
+    fn only(&self, workouts: &[Workout]) -> Result<Value, Error> {
+        let mut shown = serde_json::to_value(workouts).map_err(Error::internal)?;
+        for workout in shown.as_array_mut().into_iter().flatten() {
+            if let Value::Object(fields) = workout {
+                fields.retain(|name, _| self.0.contains(name));
+            }
         }
-        workout
+        Ok(shown)
     }
 }
 

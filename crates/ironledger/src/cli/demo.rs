@@ -24,6 +24,10 @@ const TIME_ZONE: &str = "Europe/Paris";
 /// Two years of an invented athlete, made by `cargo xtask sample`.
 const SAMPLE: &str = include_str!("../../../../docs/examples/sample-hevy.csv");
 
+/// Ids of the try-out, always the same: however often the demo is shown, it is one workout.
+const WORKOUT: &str = "019b5000-0000-7000-8000-000000000001";
+const SET: &str = "019b5000-0000-7000-8000-0000000000a1";
+
 /// As much of an answer as fits a screen.
 const SHOWN: usize = 700;
 
@@ -56,24 +60,23 @@ pub(super) async fn show(app: &App, address: SocketAddr) -> Result<()> {
 
     let token = app.tokens.issue(caller).map_err(failed)?;
     say!("\nA token for the demo athlete, good for 15 minutes:\n\nTOKEN={token}\n");
-    say!("Requests to try:");
-    let started = send(app, &token, "POST", "/v1/workouts", Some(r#"{"title":"Try-out"}"#)).await?;
-    tell(address, "POST", "/v1/workouts", Some(r#"{"title":"Try-out"}"#), &started);
-    let id = started["data"]["id"].as_str().context("the workout has no id")?.to_owned();
-    let path = format!("/v1/workouts/{id}/sets");
-    let set = r#"{"exercise":"bench-press-barbell","number":1,"reps":5,"weight":{"value":225,"unit":"lb"},"rpe":8.5}"#;
-    let logged = send(app, &token, "POST", &path, Some(set)).await?;
-    tell(address, "POST", &path, Some(set), &logged);
-    for path in
-        ["/v1/history?limit=1", "/v1/history?exercise=squat&fields=started_at,totals&limit=2"]
-    {
-        let answer = send(app, &token, "GET", path, None).await?;
-        tell(address, "GET", path, None, &answer);
-    }
-    // The try-out is no training: it leaves the history as it was.
-    let path = format!("/v1/workouts/{id}");
-    let discarded = send(app, &token, "DELETE", &path, None).await?;
-    tell(address, "DELETE", &path, None, &discarded);
+    say!("Requests to try, with their answers. The ids make them safe to send again.");
+    let show = async |method, path: &str, after: Option<&str>, body: Option<&str>| {
+        let answer = send(app, &token, method, path, after, body).await?;
+        tell(address, method, path, after, body, &answer);
+        anyhow::Ok(answer)
+    };
+    let workout = format!(r#"{{"id":"{WORKOUT}","title":"Try-out"}}"#);
+    show("POST", "/v1/workouts", None, Some(&workout)).await?;
+    let set = format!(
+        r#"{{"id":"{SET}","exercise":"bench-press-barbell","number":1,"reps":5,"weight":{{"value":225,"unit":"lb"}},"rpe":8.5}}"#
+    );
+    let logged = show("POST", &format!("/v1/workouts/{WORKOUT}/sets"), None, Some(&set)).await?;
+    let logged: serde_json::Value = serde_json::from_str(&logged)?;
+    let position = logged["meta"]["position"].as_str().context("the answer has no position")?;
+    show("GET", "/v1/history?limit=1", Some(position), None).await?;
+    let filtered = "/v1/history?exercise=squat&fields=started_at,totals&limit=2";
+    show("GET", filtered, None, None).await?;
     say!("\nCtrl-C stops it; everything is kept.");
     Ok(())
 }
@@ -83,34 +86,40 @@ async fn send(
     token: &str,
     method: &str,
     path: &str,
+    after: Option<&str>,
     body: Option<&str>,
-) -> Result<serde_json::Value> {
-    let request = Request::builder()
+) -> Result<String> {
+    let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Body::from(body.unwrap_or_default().to_owned()))?;
+        .header("content-type", "application/json");
+    if let Some(position) = after {
+        request = request.header("x-min-position", position);
+    }
+    let request = request.body(Body::from(body.unwrap_or_default().to_owned()))?;
     let response = app.router().oneshot(request).await?;
     let bytes = to_bytes(response.into_body(), usize::MAX).await?;
-    Ok(serde_json::from_slice(&bytes)?)
+    Ok(String::from_utf8(bytes.into())?)
 }
 
 fn tell(
     address: SocketAddr,
     method: &str,
     path: &str,
+    after: Option<&str>,
     body: Option<&str>,
-    answer: &serde_json::Value,
+    answer: &str,
 ) {
+    let after = after.map(|position| format!(" -H 'X-Min-Position: {position}'"));
     let data = body.map(|body| format!(" -H 'Content-Type: application/json' -d '{body}'"));
     say!(
-        "\ncurl -X {method} -H \"Authorization: Bearer $TOKEN\"{} 'http://{address}{path}'",
+        "\ncurl -X {method} -H \"Authorization: Bearer $TOKEN\"{}{} 'http://{address}{path}'",
+        after.unwrap_or_default(),
         data.unwrap_or_default()
     );
-    let text = answer.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => say!("{} …", &text[..end]),
-        None => say!("{text}"),
+    match answer.char_indices().nth(SHOWN) {
+        Some((end, _)) => say!("{} …", &answer[..end]),
+        None => say!("{answer}"),
     }
 }

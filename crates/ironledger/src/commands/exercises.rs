@@ -1,13 +1,13 @@
 //! Commands about an athlete's own exercises.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use domain::{exercises, library::Library};
 use events::{Equipment, Event, ExerciseId, ExerciseTraits, Measurement, Muscle, Stream, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::Error;
+use web::{Detail, Error};
 
 use super::{Commands, Done, Failure, Loaded, Origin, State};
 
@@ -45,6 +45,17 @@ impl Commands {
         origin: &Origin,
         command: CreateExercise,
     ) -> Result<(Uuid, Done<exercises::Exercises>), Error> {
+        let repeated: Vec<Detail> = [
+            ("primary_muscles", &command.primary_muscles),
+            ("secondary_muscles", &command.secondary_muscles),
+        ]
+        .into_iter()
+        .filter(|(_, muscles)| muscles.iter().collect::<HashSet<_>>().len() < muscles.len())
+        .map(|(field, _)| Detail::new(field, "must name each muscle once"))
+        .collect();
+        if !repeated.is_empty() {
+            return Err(Error::validation(repeated));
+        }
         let client = match command.id {
             Some(id) => Some(
                 self.client_id(origin.athlete, Some(id), &("create_exercise", &command)).await?,

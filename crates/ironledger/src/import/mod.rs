@@ -4,7 +4,9 @@
 //! whatever file it is brought.
 
 pub(crate) mod hevy;
+mod local_time;
 mod months;
+mod records;
 
 use std::collections::HashMap;
 
@@ -103,13 +105,11 @@ async fn take_workout(
 
     let mut lines = Vec::with_capacity(workout.sets.len());
     let mut sets = Vec::with_capacity(workout.sets.len());
-    let mut seen: HashMap<(String, u32), u32> = HashMap::new();
-    let mut noted: Vec<String> = Vec::new();
+    let mut turns: HashMap<String, Turn> = HashMap::new();
     for set in workout.sets {
-        // The count starts again when an exercise comes twice in a workout.
-        let occurrence = seen.entry((set.exercise.clone(), set.index)).or_default();
-        *occurrence += 1;
-        let identity = format!("{id} {} {} {occurrence}", set.exercise, set.index);
+        let turn = turns.entry(set.exercise.clone()).or_default();
+        turn.go_on(set.index);
+        let identity = format!("{id} {} {} {}", set.exercise, turn.number, set.index);
         let Ok(number) = SetNumber::new(i64::from(set.index) + 1) else {
             let reason = "set_index must be below 100".to_owned();
             report.refused.push(Refusal { line: set.line, reason });
@@ -120,12 +120,9 @@ async fn take_workout(
             report.refused.push(Refusal { line: set.line, reason });
             continue;
         };
-        // Notes of an exercise stand on each of its rows; they go to its first set.
-        let first_of_exercise = !noted.contains(&set.exercise);
-        if first_of_exercise {
-            noted.push(set.exercise.clone());
-        }
-        let notes = set.exercise_notes.filter(|_| first_of_exercise);
+        // Notes of an exercise stand on each of its rows; they go to its first set, which they do
+        // not leave when that row is broken.
+        let notes = set.exercise_notes.filter(|_| set.index == 0);
         lines.push(set.line);
         sets.push(LogSet {
             id: Some(SetId::new(content_id(start, &identity)).map_err(Error::internal)?),
@@ -177,6 +174,25 @@ async fn take_workout(
         }
         Err(Failure::Refused(error)) => Err(error),
         Err(Failure::Stale(_)) => Err(Error::internal("an import has no If-Match")),
+    }
+}
+
+/// The how-manieth time in a workout an exercise is done.
+///
+/// Told by the index, which starts again, and not by counting rows: a broken row that is put right
+/// later must not change which set any other row is.
+#[derive(Default)]
+struct Turn {
+    number: u32,
+    last: Option<u32>,
+}
+
+impl Turn {
+    fn go_on(&mut self, index: u32) {
+        if self.last.is_none_or(|last| index <= last) {
+            self.number += 1;
+        }
+        self.last = Some(index);
     }
 }
 

@@ -33,7 +33,7 @@ struct Register {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
-    email: String,
+    email: Email,
     password: String,
 }
 
@@ -64,7 +64,7 @@ async fn login(
     State(tokens): State<Tokens>,
     Json(body): Json<Login>,
 ) -> Result<Answer, Error> {
-    let caller = accounts.sign_in(&body.email, &body.password).await?;
+    let caller = accounts.sign_in(&body.email.0, &body.password).await?;
     signed_in(&tokens, caller)
 }
 

@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz` and `/health`: is the process alive, and can it do its work?
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{Router, extract::State, routing::get};
 use projections::Context;
 use projector::Projection;
 use serde::Serialize;
@@ -57,6 +57,5 @@ async fn ready(State(queries): State<Context>) -> Result<Answer, Error> {
     if reasons.is_empty() {
         return Answer::ok(&Status { status: "ready" });
     }
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    Err(Error::new(status, "NOT_READY", "not ready to work").with_details(reasons))
+    Err(Error::unavailable("NOT_READY", "not ready to work", 5).with_details(reasons))
 }

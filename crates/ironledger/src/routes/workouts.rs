@@ -228,11 +228,11 @@ async fn refused(
     match failure {
         Failure::Refused(error) => error,
         Failure::Stale(loaded) => {
-            let Some(id) = id.filter(|_| loaded.state.is_some()) else {
-                return Error::stale(&());
-            };
+            let Some(id) = id else { return Error::stale(&()) };
             match represented(commands, origin, id, &loaded, None).await {
-                Ok(workout) => Error::stale(&workout),
+                Ok(Some(workout)) => Error::stale(&workout),
+                // What is not there, or another's, is not stale.
+                Ok(None) => Error::not_found("workout"),
                 Err(error) => error,
             }
         }

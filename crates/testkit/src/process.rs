@@ -1,0 +1,178 @@
+//! The product's processes, run by tests as an operator runs them.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::{Client, Database, MASTER_KEY};
+
+/// Base64 of 32 bytes: what signs the access tokens of test processes.
+pub const TOKEN_KEY: &str = "dGVzdCB0b2tlbiBrZXkgdGVzdCB0b2tlbiBrZXkgISE=";
+
+/// Whatever takes longer has failed.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until there is what a condition looks for; panics after half a minute.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain waited for {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A running process; what it says goes to a file. It is killed with this value.
+pub struct Process {
+    child: Child,
+    output: PathBuf,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts a program with nothing of the product's in its environment but what is given.
+    pub fn start(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the output");
+        let output = folder.path().join("output");
+        let file = File::create(&output).expect("a file for the output");
+        let same = file.try_clone().expect("the same file for errors");
+        let mut command = Command::new(binary);
+        for name in ["DATABASE_URL", "IRONLEDGER_LISTEN", "IRONLEDGER_LOG"] {
+            command.env_remove(name);
+        }
+        command.args(arguments).envs(environment.iter().copied());
+        command.stdin(Stdio::null()).stdout(file).stderr(same);
+        let child = command.spawn().expect("the program starts");
+        Self { child, output, _folder: folder }
+    }
+
+    /// Everything it has said up to now.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.output).expect("the output of a process")
+    }
+
+    /// Waits until it says where it listens, and answers the address.
+    pub async fn listening(&mut self) -> String {
+        eventually("a process that listens", async || {
+            let output = self.output();
+            let ended = self.child.try_wait().expect("a child to ask for");
+            assert!(ended.is_none(), "the process ended, having said:\n{output}");
+            let (_, rest) = output.split_once("listening on ")?;
+            rest.split_once('\n').map(|(address, _)| address.to_owned())
+        })
+        .await
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child to kill");
+        self.child.wait().expect("a child that ended");
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        // By the shell, since the standard library sends no signal but the last.
+        let kill = format!("kill -TERM {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        eventually("the end of a process", async || {
+            self.child.try_wait().expect("a child to ask for")
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The product on a database of its own: an `api` process and, unless left out, a projector.
+pub struct App {
+    binary: PathBuf,
+    url: String,
+    /// The process that answers.
+    pub api: Process,
+    /// The process that builds history.
+    pub projector: Option<Process>,
+    /// Dropped last, when nobody uses it any more.
+    pub database: Database,
+}
+
+impl App {
+    /// Everything that is needed to log and to read history.
+    pub async fn start(binary: &Path) -> Self {
+        let mut app = Self::without_projector(binary).await;
+        app.start_projector();
+        let client = app.client();
+        eventually("a product that is ready", async || {
+            (client.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+        app
+    }
+
+    /// The `api` process alone: commands work, queries have no read model.
+    pub async fn without_projector(binary: &Path) -> Self {
+        let database = Database::fresh().await;
+        let arguments = ["api", "--listen", "127.0.0.1:0"];
+        let mut api = start(binary, &arguments, &database.api_url());
+        let url = api.listening().await;
+        Self { binary: binary.to_owned(), url, api, projector: None, database }
+    }
+
+    /// Starts the projector of history, in place of the one that runs.
+    pub fn start_projector(&mut self) {
+        self.projector = None;
+        let arguments = ["projector", "history"];
+        self.projector = Some(start(&self.binary, &arguments, &self.database.projector_url()));
+    }
+
+    /// Runs a command as the `api` user, and answers how it ended and what it said.
+    pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut process = start(&self.binary, arguments, &self.database.api_url());
+        let status = process.ended().await;
+        (status, process.output())
+    }
+
+    /// A client that has not signed in.
+    pub fn client(&self) -> Client {
+        Client::anonymous(&self.url)
+    }
+
+    /// A client that has just registered, as an athlete in Paris.
+    pub async fn athlete(&self) -> Client {
+        self.client().register(&crate::email(), "Europe/Paris").await
+    }
+
+    /// What the processes logged as errors: nothing, unless something is broken.
+    pub fn errors(&self) -> Vec<String> {
+        let outputs = [Some(&self.api), self.projector.as_ref()].into_iter().flatten();
+        let lines = outputs
+            .flat_map(|process| process.output().lines().map(str::to_owned).collect::<Vec<_>>());
+        lines.filter(|line| line.contains("\"ERROR\"") || line.contains("panicked")).collect()
+    }
+}
+
+fn start(binary: &Path, arguments: &[&str], url: &str) -> Process {
+    let environment = [
+        ("DATABASE_URL", url),
+        ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
+        ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+    ];
+    Process::start(binary, arguments, &environment)
+}

@@ -1,0 +1,207 @@
+//! Invented athletes: runs of valid events to fill a log with.
+
+use events::{
+    Actor, AthleteId, AthleteRegistered, Channel, CustomExerciseCreated, Equipment, Event,
+    ExerciseId, ExerciseTraits, Measurement, Metadata, Muscle, Partition, Personal, Reps,
+    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Stream, TimeZone,
+    Timestamp, Units, Version, Visibility, Weight, WeightUnit, WorkoutCompleted, WorkoutDetails,
+    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutId, WorkoutStarted,
+};
+use log::{Append, Log, NewEvent, Write};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+/// Invented athletes who train; the same seed gives the same lives.
+pub struct Simulator {
+    rng: StdRng,
+    now: Timestamp,
+}
+
+/// An invented athlete.
+#[derive(Debug, Clone, Copy)]
+pub struct Athlete {
+    /// Whose events they are.
+    pub id: AthleteId,
+    /// Where they are.
+    pub partition: Partition,
+}
+
+impl Simulator {
+    /// Athletes of a seed.
+    pub fn new(seed: u64) -> Self {
+        let now = "2026-01-01T06:00:00Z".parse().expect("a time");
+        Self { rng: StdRng::seed_from_u64(seed), now }
+    }
+
+    /// Registers athletes with their keys and lets each do so many workouts, in turns; the log has
+    /// it all when this returns.
+    pub async fn fill(
+        &mut self,
+        log: &Log,
+        database: &crate::Database,
+        athletes: usize,
+        workouts: usize,
+    ) -> Vec<Athlete> {
+        let api = database.connect_api();
+        let partitions: Vec<Partition> =
+            log.heads().await.expect("the partitions").into_keys().collect();
+        let mut all = Vec::with_capacity(athletes);
+        for _ in 0..athletes {
+            let id = AthleteId::new(self.uuid()).expect("an id of version 7");
+            let partition = partitions[self.rng.random_range(0..partitions.len())];
+            let athlete = Athlete { id, partition };
+            let mut connection = api.pool.acquire().await.expect("a connection");
+            log.keys().create(&mut connection, id, self.now).await.expect("a key");
+            let registered = AthleteRegistered {
+                time_zone: TimeZone("Europe/Paris".parse().expect("a zone")),
+                units: Units::default(),
+            };
+            self.append(log, athlete, Stream::athlete(id), vec![registered.into()]).await;
+            let custom = self.uuid();
+            let created = CustomExerciseCreated {
+                exercise_id: custom,
+                name: Personal::Clear("My machine".to_owned()),
+                traits: ExerciseTraits {
+                    equipment: Equipment::Machine,
+                    primary_muscles: vec![Muscle::Chest],
+                    secondary_muscles: vec![],
+                    kind: Measurement::WeightReps,
+                },
+            };
+            self.append(log, athlete, Stream::exercises(id), vec![created.into()]).await;
+            all.push((athlete, custom));
+        }
+        for _ in 0..workouts {
+            for (athlete, custom) in all.clone() {
+                self.workout(log, athlete, custom).await;
+            }
+        }
+        all.into_iter().map(|(athlete, _)| athlete).collect()
+    }
+
+    /// One workout with its corrections, in several appends.
+    async fn workout(&mut self, log: &Log, athlete: Athlete, custom: Uuid) {
+        let id = WorkoutId::new(self.uuid()).expect("an id of version 7");
+        let stream = Stream::workout(id);
+        let mut expected = Version(0);
+        let mut details = WorkoutDetails {
+            started_at: self.now,
+            title: Some(Personal::Clear("Session".to_owned())),
+            notes: None,
+            visibility: Visibility::Followers,
+        };
+        let started = WorkoutStarted { details: details.clone(), imported_from: None };
+        let mut events: Vec<Event> = vec![started.into()];
+        let mut sets: Vec<(SetId, SetValues)> = Vec::new();
+        for number in 1..=self.rng.random_range(1..8) {
+            let set_id = SetId::new(self.uuid()).expect("an id of version 7");
+            let set = self.set(number, custom);
+            sets.push((set_id, set.clone()));
+            events.push(SetLogged { set_id, set }.into());
+            if self.rng.random_bool(0.2) {
+                let corrected = self.rng.random_range(0..sets.len());
+                let set = self.set(number, custom);
+                sets[corrected].1 = set.clone();
+                events.push(SetCorrected { set_id: sets[corrected].0, set }.into());
+            }
+            if self.rng.random_bool(0.1) {
+                let removed = self.rng.random_range(0..sets.len());
+                let (set_id, _) = sets.swap_remove(removed);
+                events.push(SetRemoved { set_id }.into());
+            }
+            if self.rng.random_bool(0.4) {
+                self.append_at(log, athlete, stream, &mut expected, &mut events).await;
+            }
+        }
+        if self.rng.random_bool(0.8) {
+            let completed_at = self.now;
+            events.push(WorkoutCompleted { completed_at, feeling: None }.into());
+            if self.rng.random_bool(0.3) {
+                self.append_at(log, athlete, stream, &mut expected, &mut events).await;
+                details.title = Some(Personal::Clear("Renamed".to_owned()));
+                let changed = WorkoutDetailsChanged {
+                    details,
+                    completed_at: Some(completed_at),
+                    feeling: None,
+                };
+                events.push(changed.into());
+            }
+        }
+        if self.rng.random_bool(0.1) {
+            events.push(WorkoutDiscarded {}.into());
+        }
+        self.append_at(log, athlete, stream, &mut expected, &mut events).await;
+    }
+
+    fn set(&mut self, number: i64, custom: Uuid) -> SetValues {
+        let exercises = ["bench-press-barbell", "squat-barbell", "deadlift-barbell"];
+        let exercise = if self.rng.random_bool(0.2) {
+            ExerciseId::Custom(custom)
+        } else {
+            let name = exercises[self.rng.random_range(0..exercises.len())];
+            name.parse().expect("a slug")
+        };
+        let kilograms = Decimal::new(self.rng.random_range(40..400), 0) / Decimal::TWO;
+        SetValues {
+            exercise,
+            number: SetNumber::new(number).expect("a set number"),
+            kind: if self.rng.random_bool(0.1) { SetKind::WarmUp } else { SetKind::Normal },
+            reps: Reps::new(self.rng.random_range(1..13)).ok(),
+            weight: Weight::new(kilograms, WeightUnit::Kg).ok(),
+            rpe: None,
+            rest_seconds: None,
+            duration_seconds: None,
+            distance_metres: None,
+            superset_id: None,
+            notes: self.rng.random_bool(0.1).then(|| Personal::Clear("heavy".to_owned())),
+            performed_at: self.now,
+        }
+    }
+
+    async fn append(&mut self, log: &Log, athlete: Athlete, stream: Stream, events: Vec<Event>) {
+        self.append_at(log, athlete, stream, &mut Version(0), &mut { events }).await;
+    }
+
+    /// Appends what there is and moves the expected version on.
+    async fn append_at(
+        &mut self,
+        log: &Log,
+        athlete: Athlete,
+        stream: Stream,
+        expected: &mut Version,
+        events: &mut Vec<Event>,
+    ) {
+        if events.is_empty() {
+            return;
+        }
+        let run = self.uuid();
+        let metadata = Metadata {
+            occurred_at: self.now,
+            actor: Actor::Athlete(athlete.id),
+            on_behalf_of: None,
+            channel: Channel::Api,
+            device: None,
+            request: None,
+            correlation: run,
+            causation: run,
+        };
+        let new = events.drain(..).map(|event| NewEvent {
+            event,
+            metadata: metadata.clone(),
+            client: None,
+        });
+        let write = Write { stream, expected: *expected, events: new.collect() };
+        expected.0 += i32::try_from(write.events.len()).expect("a small number");
+        let append =
+            Append { owner: athlete.id, partition: athlete.partition, writes: vec![write] };
+        log.append(append).await.expect("the log takes it");
+    }
+
+    /// The next id; time goes on by a minute with each.
+    fn uuid(&mut self) -> Uuid {
+        self.now = self.now.shifted(chrono::TimeDelta::minutes(1)).expect("a time");
+        let millis = u64::try_from(self.now.utc().timestamp_millis()).expect("after 1970");
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.rng.random()).into_uuid()
+    }
+}

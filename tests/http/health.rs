@@ -1,0 +1,81 @@
+//! `/livez`, `/readyz`, `/health`: alive, ready, or not and why.
+
+use serde_json::json;
+use testkit::{App, Client, MASTER_KEY, PASSWORD, Process, TOKEN_KEY, bench, eventually};
+
+use crate::{app, binary};
+
+#[tokio::test]
+async fn a_working_product_is_alive_and_ready() {
+    let app = app().await;
+    for (path, status) in [("/livez", "alive"), ("/readyz", "ready"), ("/health", "ready")] {
+        assert_eq!(app.client().get(path).await.expect(200).data()["status"], status);
+    }
+}
+
+#[tokio::test]
+async fn without_its_projector_the_product_says_what_is_missing() {
+    let mut app = App::without_projector(binary()).await;
+    let client = app.client();
+    client.get("/livez").await.expect(200);
+    for path in ["/readyz", "/health"] {
+        let answer = client.get(path).await.refused(503, "NOT_READY");
+        assert_eq!(answer.error_fields(), ["projection history_v1"]);
+        answer.header("retry-after");
+    }
+    // Commands go on; queries say when to come back.
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let set = athlete.log_set(&workout, bench(5, 100)).await.expect(201);
+    for query in ["", "?exercise=bench"] {
+        let answer = athlete.get(&format!("/v1/history{query}")).await.refused(503, "NOT_BUILT");
+        answer.header("retry-after");
+    }
+    athlete.get_at("/v1/history", set.position()).await.expect(503).header("retry-after");
+
+    app.start_projector();
+    eventually("a product that is ready", async || {
+        (client.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(athlete.history("", set.position()).await.meta()["count"], 1);
+    assert_eq!(app.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn processes_end_when_asked_and_recover_when_killed() {
+    let mut app = App::start(binary()).await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    app.projector.as_mut().unwrap().kill();
+    let set = athlete.log_set(&workout, bench(5, 100)).await.expect(201);
+    athlete.get_at("/v1/history", set.position()).await.refused(503, "POSITION_NOT_REACHED");
+    app.start_projector();
+    // It may take longer than a query waits.
+    eventually("a model that caught up", async || {
+        (athlete.get_at("/v1/history", set.position()).await.status == 200).then_some(())
+    })
+    .await;
+    let status = app.projector.as_mut().unwrap().stop().await;
+    assert!(status.success(), "{status}");
+    let status = app.api.stop().await;
+    assert!(status.success(), "{status}");
+    assert_eq!(app.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_its_database_the_product_lives_and_says_so() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    let environment = [
+        ("DATABASE_URL", nowhere),
+        ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
+        ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+    ];
+    let mut api = Process::start(binary(), &["api", "--listen", "127.0.0.1:0"], &environment);
+    let client = Client::anonymous(&api.listening().await);
+    client.get("/livez").await.expect(200);
+    let login = json!({ "email": "a@b", "password": PASSWORD });
+    let (ready, login) = tokio::join!(client.get("/readyz"), client.post("/v1/auth/login", login));
+    assert_eq!(ready.refused(503, "NOT_READY").error_fields(), ["database"]);
+    login.refused(503, "DATABASE_UNAVAILABLE").header("retry-after");
+}

@@ -1,0 +1,189 @@
+//! `/v1/workouts/{id}/sets`: log, correct, remove, in any unit and any number of times.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::{Answer, bench, new_id};
+use tokio::task::JoinSet;
+
+use crate::app;
+
+#[tokio::test]
+async fn pounds_stay_pounds_and_convert_when_asked() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let mut set = bench(5, 0);
+    set["weight"] = json!({ "value": 225, "unit": "lb" });
+    let logged = athlete.log_set(&workout, set).await.expect(201);
+    athlete.log_bench(&workout, 5, 100).await;
+    assert_eq!(
+        logged.data()["set"]["weight"],
+        json!({ "value": 225, "unit": "lb", "kg": 102.05828325 })
+    );
+
+    let weights = async |path: &str| {
+        let answer = athlete.get_at(path, logged.position()).await.expect(200);
+        let workout = answer.data().get(0).unwrap_or(answer.data()).clone();
+        [0, 1].map(|at| {
+            let weight = &workout["sets"][at]["weight"];
+            (weight["value"].clone(), weight["unit"].clone())
+        })
+    };
+    let typed = [(json!(225), json!("lb")), (json!(100), json!("kg"))];
+    let kilos = [(json!(102.06), json!("kg")), (json!(100), json!("kg"))];
+    let pounds = [(json!(225), json!("lb")), (json!(220.46), json!("lb"))];
+    for (query, expected) in [("", typed), ("?unit=kg", kilos), ("?unit=lb", pounds)] {
+        assert_eq!(weights(&format!("{workout}{query}")).await, expected, "{query}");
+        assert_eq!(weights(&format!("/v1/history{query}")).await, expected, "{query}");
+    }
+    athlete.get(&format!("{workout}?unit=stone")).await.refused(400, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn a_set_sent_twice_is_one_set() {
+    let app = app().await;
+    let (athlete, other) = (app.athlete().await, app.athlete().await);
+    let workout = athlete.start_workout(json!({})).await;
+    let mut set = bench(5, 100);
+    set["id"] = json!(new_id());
+    let first = athlete.log_set(&workout, set.clone()).await.expect(201);
+    let path = first.header("location").to_owned();
+
+    let repeated = async || {
+        let again = athlete.log_set(&workout, set.clone()).await.expect(201);
+        assert_eq!(again.position(), first.position());
+        assert_eq!(again.data(), first.data());
+        assert_eq!(again.header("etag"), first.header("etag"));
+    };
+    repeated().await;
+    athlete.log_bench(&workout, 3, 110).await;
+    athlete.patch(&path, json!({ "reps": 6 })).await.expect(200);
+    repeated().await;
+    athlete.delete(&path).await.expect(200);
+    repeated().await;
+
+    let mut heavier = set.clone();
+    heavier["weight"]["value"] = json!(101);
+    athlete.log_set(&workout, heavier).await.refused(409, "ID_TAKEN");
+    let elsewhere = athlete.start_workout(json!({})).await;
+    athlete.log_set(&elsewhere, set.clone()).await.refused(409, "ID_TAKEN");
+
+    let others = other.start_workout(json!({ "id": workout.rsplit('/').next() })).await;
+    assert_eq!(others, workout);
+    other.log_set(&others, set.clone()).await.expect(201);
+    other.patch(&path, json!({ "reps": 9 })).await.expect(200);
+    assert_eq!(athlete.get(&workout).await.data()["totals"]["sets"], 1);
+
+    athlete.complete(&workout, json!({})).await.expect(200);
+    repeated().await;
+    athlete.delete(&workout).await.expect(200);
+    repeated().await;
+}
+
+#[tokio::test]
+async fn twenty_identical_posts_leave_one_set() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let mut set = bench(5, 100);
+    set["id"] = json!(new_id());
+    let mut sending = JoinSet::new();
+    for _ in 0..20 {
+        let (athlete, workout, set) = (athlete.clone(), workout.clone(), set.clone());
+        sending.spawn(async move { athlete.log_set(&workout, set).await.expect(201) });
+    }
+    let answers = sending.join_all().await;
+    for answer in &answers {
+        assert_eq!(answer.position(), answers[0].position());
+        assert_eq!(answer.data(), answers[0].data());
+    }
+    let history = athlete.history("", answers[0].position()).await;
+    assert_eq!(history.list()[0]["totals"]["sets"], 1);
+}
+
+#[tokio::test]
+async fn twenty_different_sets_at_once_all_land() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let mut sending = JoinSet::new();
+    for reps in 1..=20 {
+        let (athlete, workout) = (athlete.clone(), workout.clone());
+        sending.spawn(async move { athlete.log_set(&workout, bench(reps, 50)).await.expect(201) });
+    }
+    let answers = sending.join_all().await;
+    let read = athlete.get(&workout).await.expect(200);
+    assert_eq!(
+        (&read.data()["totals"]["sets"], &read.data()["totals"]["reps"]),
+        (&json!(20), &json!(210))
+    );
+    let mut seen: Vec<_> =
+        answers.iter().map(|answer| answer.data()["workout"]["totals"]["sets"].as_u64()).collect();
+    seen.sort();
+    assert_eq!(seen, (1..=20).map(Some).collect::<Vec<_>>(), "each answer is a state of its own");
+    let history = athlete.history("", read.position()).await;
+    assert_eq!(history.list()[0]["sets"], read.data()["sets"]);
+}
+
+#[tokio::test]
+async fn corrections_keep_empty_or_set_each_field() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let mut set = bench(5, 100);
+    set["rpe"] = json!(9.5);
+    set["kind"] = json!("drop");
+    let first = athlete.log_set(&workout, set).await.expect(201);
+    let path = first.header("location");
+
+    let nothing = athlete.patch(path, json!({})).await.expect(200);
+    assert_eq!(nothing.position(), first.position(), "nothing changed, so nothing happened");
+    let refused = athlete.patch(path, json!({ "reps": null, "number": null, "kind": null })).await;
+    let refused = refused.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["kind", "number", "reps"]);
+    // Another exercise, measured otherwise.
+    let refused = athlete.patch(path, json!({ "exercise": "plank" })).await;
+    let refused = refused.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["duration_seconds", "reps", "weight"]);
+    let plank = json!({
+        "exercise": "plank", "reps": null, "weight": null, "duration_seconds": 90,
+    });
+    let corrected = athlete.patch(path, plank).await.expect(200);
+    assert_eq!(corrected.data()["set"]["exercise"], json!({ "id": "plank", "name": "Plank" }));
+    assert_eq!(corrected.data()["set"]["weight"], Value::Null);
+    assert_eq!(corrected.data()["set"]["rpe"], 9.5);
+
+    let missing = format!("{workout}/sets/{}", new_id());
+    athlete.patch(&missing, json!({})).await.refused(404, "NOT_FOUND");
+    athlete.delete(&missing).await.refused(404, "NOT_FOUND");
+    let removed = athlete.delete(path).await.expect(200);
+    assert_eq!(athlete.delete(path).await.expect(200).position(), removed.position());
+    athlete.patch(path, json!({ "reps": 1 })).await.refused(404, "NOT_FOUND");
+
+    let request = athlete.request(Method::DELETE, path).header("if-match", first.header("etag"));
+    let stale = Answer::to(request).await.refused(412, "STALE");
+    assert_eq!(stale.body["error"]["current"]["totals"]["sets"], 0);
+}
+
+#[tokio::test]
+async fn a_workout_takes_five_hundred_sets() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({ "started_at": "2024-01-01T10:00:00Z" })).await;
+    let mut sending = JoinSet::new();
+    for worker in 0..4 {
+        let (athlete, workout) = (athlete.clone(), workout.clone());
+        sending.spawn(async move {
+            for reps in 0..125 {
+                athlete.log_set(&workout, bench(worker + reps, 50)).await.expect(201);
+            }
+        });
+    }
+    sending.join_all().await;
+    athlete.log_set(&workout, bench(1, 1)).await.refused(409, "TOO_MANY_SETS");
+    athlete.complete(&workout, json!({})).await.expect(200);
+    // All of them move in one append.
+    let moved = athlete.patch(&workout, json!({ "started_at": "2023-12-31T10:00:00Z" })).await;
+    let history = athlete.history("", moved.expect(200).position()).await;
+    assert_eq!(history.list()[0]["sets"].as_array().unwrap().len(), 500);
+}
