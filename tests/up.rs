@@ -1,4 +1,5 @@
 //! Does `ironledger up` start, stop, recover, and keep what it acknowledged?
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{
     collections::HashMap,
@@ -58,7 +59,12 @@ impl Place {
     }
 
     fn up_at(&self, listen: &str) -> Process {
-        let arguments = ["up", "--data", self.path(), "--listen", listen];
+        self.command(&["up", "--listen", listen])
+    }
+
+    /// A command on this folder.
+    fn command(&self, arguments: &[&str]) -> Process {
+        let arguments = [arguments, &["--data", self.path()]].concat();
         Process::start(Path::new(env!("CARGO_BIN_EXE_ironledger")), &arguments, &[])
     }
 
@@ -128,6 +134,36 @@ async fn it_starts_stops_and_keeps_everything() {
     assert_eq!(history.each("title"), ["Push"]);
     assert_eq!(history.list()[0]["sets"][0]["reps"], 5);
     place.stop(again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_commands_find_it_by_its_folder() {
+    let place = Place::new();
+    let mut doctor = place.command(&["doctor"]);
+    assert!(!doctor.ended().await.success());
+    assert!(doctor.output().contains("no `ironledger up` runs on"), "{}", doctor.output());
+
+    let mut up = place.up();
+    let client = Client::anonymous(&up.listening().await);
+    let athlete = client.register(&email(), "Europe/Paris").await;
+    let mut doctor = place.command(&["doctor"]);
+    assert!(doctor.ended().await.success(), "{}", doctor.output());
+
+    let address = athlete.email.as_deref().expect("an address");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/sample-hevy.csv");
+    let whose = ["--athlete", address, "--time-zone", "Europe/Paris"];
+    let import = [&["import", "--format", "hevy", sample], &whose[..]].concat();
+    let mut import = place.command(&import);
+    assert!(import.ended().await.success(), "{}", import.output());
+    assert!(import.output().contains(" 0 not taken"), "{}", import.output());
+
+    let grant = ["admin", "grant", "--email", address, "--role", "coach"];
+    let mut grant = place.command(&grant);
+    assert!(grant.ended().await.success(), "{}", grant.output());
+    let login = json!({ "email": address, "password": PASSWORD });
+    let login = client.post("/v1/auth/login", login).await.expect(200);
+    assert_eq!(login.data()["role"], "coach");
+    place.stop(up).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

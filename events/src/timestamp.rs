@@ -26,9 +26,13 @@ impl Timestamp {
         self.0
     }
 
-    /// The instant so much later, or earlier when negative; `None` past the ends of time.
+    /// The instant so much later, or earlier when negative; `None` outside 1900 to 9999.
     pub fn shifted(self, by: TimeDelta) -> Option<Self> {
-        self.0.checked_add_signed(by).map(Self)
+        self.0.checked_add_signed(by).map(Self).filter(|at| at.in_range())
+    }
+
+    fn in_range(self) -> bool {
+        (1900..=9999).contains(&self.0.year())
     }
 }
 
@@ -45,7 +49,7 @@ impl FromStr for Timestamp {
         DateTime::parse_from_rfc3339(text)
             .map(|at| Self::new(at.to_utc()))
             .ok()
-            .filter(|at| (1900..=9999).contains(&at.0.year()))
+            .filter(|at| at.in_range())
             .ok_or_else(|| format!("must be {WANTED}"))
     }
 }

@@ -42,6 +42,18 @@ impl Target {
 }
 
 #[tokio::test]
+async fn what_the_rules_refuse_is_named_beside_what_cannot_be_read() {
+    let app = app().await;
+    let target = Target::new(&app).await;
+    let both =
+        json!({ "reps": 1001, "exercise": "no-such-lift", "performed_at": "2999-01-01T00:00:00Z" });
+    assert_eq!(target.refuses(both).await, ["exercise", "performed_at", "reps"]);
+    let of_the_exercise = json!({ "rpe": 8.3, "distance_metres": 5 });
+    assert_eq!(target.refuses(of_the_exercise).await, ["distance_metres", "rpe"]);
+    target.nothing_happened(&app).await;
+}
+
+#[tokio::test]
 async fn everything_wrong_with_a_set_is_named_at_once() {
     let app = app().await;
     let target = Target::new(&app).await;

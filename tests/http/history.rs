@@ -179,11 +179,16 @@ async fn every_bad_parameter_is_named() {
         ("cursor=", "cursor"),
         ("fields=", "fields"),
         ("Limit=1", "Limit"),
+        ("exercise=x&unit=KG", "unit"),
     ] {
         let answer = athlete.get(&format!("/v1/history?{query}")).await;
         assert_eq!(answer.status, 400, "{query}: {}", answer.body);
         assert_eq!(answer.error_fields(), [field], "{query}");
     }
+    // However many are bad, the answer has an end, and comes soon.
+    let many: Vec<String> = (0..10_000).map(|n| format!("{n}=")).collect();
+    let refused = athlete.get(&format!("/v1/history?{}", many.join("&"))).await;
+    assert_eq!(refused.refused(400, "VALIDATION_ERROR").error_fields().len(), 100);
 }
 
 #[tokio::test]

@@ -187,3 +187,37 @@ async fn a_workout_takes_five_hundred_sets() {
     let history = athlete.history("", moved.expect(200).position()).await;
     assert_eq!(history.list()[0]["sets"].as_array().unwrap().len(), 500);
 }
+
+#[tokio::test]
+async fn two_processes_agree_on_one_workout() {
+    let app = app().await;
+    let (_other, url) = app.another_api().await;
+    let here = app.athlete().await;
+    let there = here.at(&url);
+    let workout = here.start_workout(json!({})).await;
+    let mut same = bench(1, 100);
+    same["id"] = json!(new_id());
+    let mut sending = JoinSet::new();
+    for reps in 1..=20 {
+        for (client, set) in [(&here, bench(reps, 50)), (&there, bench(reps, 50))] {
+            let (client, workout, same) = (client.clone(), workout.clone(), same.clone());
+            sending.spawn(async move {
+                client.log_set(&workout, set).await.expect(201);
+                client.log_set(&workout, same).await.expect(201).position().to_owned()
+            });
+        }
+    }
+    let positions = sending.join_all().await;
+    assert!(positions.iter().all(|position| *position == positions[0]));
+    for client in [&here, &there] {
+        assert_eq!(client.get(&workout).await.expect(200).data()["totals"]["sets"], 41);
+    }
+    // What one did, the other knows, though it has another state in its cache.
+    let set = here.log_bench(&workout, 5, 100).await;
+    there.patch(&set, json!({ "reps": 6 })).await.expect(200);
+    here.delete(&set).await.expect(200);
+    there.patch(&set, json!({ "reps": 7 })).await.refused(404, "NOT_FOUND");
+    let discarded = there.delete(&workout).await.expect(200);
+    here.log_set(&workout, bench(5, 100)).await.refused(409, "WORKOUT_DISCARDED");
+    assert_eq!(here.history("", discarded.position()).await.meta()["count"], 0);
+}

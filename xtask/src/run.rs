@@ -93,6 +93,8 @@ pub(crate) fn real_data(arguments: &[String]) -> Result<()> {
         bail!("cargo xtask real-data DIR, where DIR holds the real exports");
     };
     ensure!(Path::new(folder).is_dir(), "{folder} is no folder");
+    // It runs the product, which it finds beside itself.
+    cargo::run(cargo(&["build", "-p", "ironledger"]))?;
     on_server("real-data", Settings::Fleeting, &[], "real_data", arguments)
 }
 

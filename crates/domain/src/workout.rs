@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{Datelike, TimeDelta};
+use chrono::TimeDelta;
 use events::{
     Event, ExerciseId, Feeling, ImportFormat, Measurement, Metres, Personal, Reps, Rpe, Seconds,
     SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, SupersetId,
@@ -385,7 +385,7 @@ fn future(at: Timestamp, now: Timestamp) -> bool {
 
 /// Where a set lands that is moved along with its workout; `None` where no set can be.
 fn moved_to(at: Timestamp, by: TimeDelta, now: Timestamp) -> Option<Timestamp> {
-    at.shifted(by).filter(|at| at.utc().year() >= 1900 && !future(*at, now))
+    at.shifted(by).filter(|at| !future(*at, now))
 }
 
 /// What must hold of a set whoever logged it.

@@ -7,7 +7,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use events::{Actor, AthleteId, AthleteRegistered, Channel, Metadata, Partition, Stream, Version};
-use log::{Append, AppendError, Clock, Keys, Log, NewEvent, Random, Write};
+use log::{Append, AppendError, Clock, Keys, Log, NewEvent, Positions, Random, Write};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgPool;
@@ -51,13 +51,13 @@ impl Accounts {
         Self { pool, log, keys, clock, random, hashing, partitions: Arc::default() }
     }
 
-    /// Makes an account, and an athlete on the log.
+    /// Makes an account, and an athlete on the log; answers where on it, too.
     pub(crate) async fn register(
         &self,
         email: &str,
         password: &str,
         registered: AthleteRegistered,
-    ) -> Result<Caller, Error> {
+    ) -> Result<(Caller, Positions), Error> {
         let email = fold_email(email);
         let password_hash = self.hash(password).await?;
         let now = self.clock.now();
@@ -89,8 +89,10 @@ impl Accounts {
         self.keys.create(&mut transaction, athlete, now).await.map_err(commands::database)?;
         transaction.commit().await.map_err(commands::database)?;
 
-        self.put_on_log(athlete, partition, registered).await?;
-        Ok(Caller { athlete: athlete.uuid(), partition: partition.0, role: Role::Athlete })
+        let position = self.put_on_log(athlete, partition, registered).await?;
+        let caller =
+            Caller { athlete: athlete.uuid(), partition: partition.0, role: Role::Athlete };
+        Ok((caller, position))
     }
 
     /// Whose e-mail address and password these are.
@@ -142,7 +144,7 @@ impl Accounts {
         athlete: AthleteId,
         partition: Partition,
         registered: AthleteRegistered,
-    ) -> Result<(), Error> {
+    ) -> Result<Positions, Error> {
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let metadata = Metadata {
@@ -158,11 +160,17 @@ impl Accounts {
         let event = NewEvent { event: registered.into(), metadata, client: None };
         let stream = Stream::athlete(athlete);
         let writes = vec![Write { stream, expected: Version(0), events: vec![event] }];
-        match self.log.append(Append { owner: athlete, partition, writes }).await {
-            // A conflict is an earlier try that got through.
-            Ok(_) | Err(AppendError::Conflict { .. }) => {}
+        let position = match self.log.append(Append { owner: athlete, partition, writes }).await {
+            Ok(appended) => Positions::one(appended.epoch, partition, appended.position),
+            // An earlier try got through.
+            Err(AppendError::Conflict { .. }) => {
+                let events = self.log.read_stream(partition, athlete, stream, Version(0)).await;
+                let first = events.map_err(commands::unreadable)?.into_iter().next();
+                let first = first.ok_or_else(|| Error::internal("a registration is not there"))?;
+                Positions::one(first.epoch, partition, first.position)
+            }
             Err(error) => return Err(unavailable(error)),
-        }
+        };
         sqlx::query!(
             "update accounts.accounts set unregistered = null where athlete = $1",
             athlete.uuid()
@@ -170,7 +178,7 @@ impl Accounts {
         .execute(&self.pool)
         .await
         .map_err(commands::database)?;
-        Ok(())
+        Ok(position)
     }
 
     async fn find(&self, email: &str) -> Result<Option<Account>, Error> {

@@ -21,11 +21,11 @@ pub(crate) const DATABASE: &str = "ironledger";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Where {
     /// Address of the database; without it, that of the `ironledger up` of the data folder.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub(crate) database_url: Option<String>,
 
     /// The folder of `ironledger up`: by default `.ironledger` here.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) data: Option<PathBuf>,
 }
 

@@ -129,10 +129,13 @@ impl App {
     /// The `api` process alone: commands work, queries have no read model.
     pub async fn without_projector(binary: &Path) -> Self {
         let database = Database::fresh().await;
-        let arguments = ["api", "--listen", "127.0.0.1:0"];
-        let mut api = start(binary, &arguments, &database.api_url());
-        let url = api.listening().await;
+        let (api, url) = start_api(binary, &database).await;
         Self { binary: binary.to_owned(), url, api, projector: None, database }
+    }
+
+    /// Starts one more `api` process on the same database, and answers its address too.
+    pub async fn another_api(&self) -> (Process, String) {
+        start_api(&self.binary, &self.database).await
     }
 
     /// Starts the projector of history, in place of the one that runs.
@@ -166,6 +169,12 @@ impl App {
             .flat_map(|process| process.output().lines().map(str::to_owned).collect::<Vec<_>>());
         lines.filter(|line| line.contains("\"ERROR\"") || line.contains("panicked")).collect()
     }
+}
+
+async fn start_api(binary: &Path, database: &Database) -> (Process, String) {
+    let mut api = start(binary, &["api", "--listen", "127.0.0.1:0"], &database.api_url());
+    let url = api.listening().await;
+    (api, url)
 }
 
 fn start(binary: &Path, arguments: &[&str], url: &str) -> Process {

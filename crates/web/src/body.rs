@@ -9,17 +9,52 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Detail, Error, shape};
-
-/// A caller with more bad fields than that learns of the rest later.
-const MOST_TOLD: usize = 100;
+use crate::{Detail, Error, error::MOST_TOLD, shape};
 
 /// A JSON body of a type that knows its own limits.
 ///
 /// The types say what is valid, by `Deserialize`; a good body is read straight into them. Only
 /// when that fails is the body read again, piece by piece, to name everything that is wrong.
 #[derive(Debug)]
-pub struct Json<T>(pub T);
+pub struct Json<T>(Result<T, Bad<T>>);
+
+/// A body with bad fields.
+#[derive(Debug)]
+struct Bad<T> {
+    error: Error,
+    /// The body without them, if it can be read so.
+    rest: Option<T>,
+}
+
+impl<T> Json<T> {
+    /// The body, if all of it is good.
+    pub fn good(self) -> Result<T, Error> {
+        self.0.map_err(|bad| bad.error)
+    }
+
+    /// The body, if all of it is good. Otherwise `judge` is asked what the rules say of the rest,
+    /// so that the caller hears of everything at once.
+    pub async fn good_or_judged(
+        self,
+        judge: impl AsyncFnOnce(T) -> Result<(), Error>,
+    ) -> Result<T, Error> {
+        let Bad { mut error, rest } = match self.0 {
+            Ok(body) => return Ok(body),
+            Err(bad) => bad,
+        };
+        if let Some(rest) = rest
+            && let Err(judged) = judge(rest).await
+        {
+            let known = |detail: &Detail| {
+                let field = detail.field.as_str();
+                error.details.iter().any(|d| d.field.split('.').next() == Some(field))
+            };
+            let more: Vec<Detail> = judged.details.into_iter().filter(|d| !known(d)).collect();
+            error.details.extend(more);
+        }
+        Err(error)
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T> {
     type Rejection = Error;
@@ -46,35 +81,39 @@ impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T
                 }
                 _ => Error::malformed("the body could not be received"),
             })?;
-        read(&bytes).map(Self)
+        match read(&bytes) {
+            Err(Bad { error, .. }) if error.details.is_empty() => Err(error),
+            read => Ok(Self(read)),
+        }
     }
 }
 
 /// Reads a body, or says everything that is wrong with it.
-fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Error> {
+fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Bad<T>> {
+    let bad = |error| Bad { error, rest: None };
     // An empty body is an object without fields: a command may need none.
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
     let body = serde_json::from_slice(bytes);
     // Decoders take an array for an object, by the order of its fields; nobody should.
     if body.is_ok() && !bytes.contains(&b'[') {
-        return body.map_err(Error::internal);
+        return body.map_err(|error| bad(Error::internal(error)));
     }
     match (serde_json::from_slice::<Value>(bytes), body) {
-        (Err(error), _) => Err(Error::malformed(format!("the body is not JSON: {error}"))),
+        (Err(error), _) => Err(bad(Error::malformed(format!("the body is not JSON: {error}")))),
         (Ok(value @ Value::Object(_)), body) => {
             let breaches = shape::breaches::<T>(&value);
             match body {
                 Ok(body) if breaches.is_empty() => Ok(body),
-                Ok(_) => Err(Error::validation(breaches)),
+                Ok(_) => Err(bad(Error::validation(breaches))),
                 Err(_) => Err(explain::<T>(bytes, value, breaches)),
             }
         }
-        (Ok(_), _) => Err(Error::malformed("the body must be a JSON object")),
+        (Ok(_), _) => Err(bad(Error::malformed("the body must be a JSON object"))),
     }
 }
 
 /// Names every bad field: takes away what is found wrong, and tries again until nothing is.
-fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<Detail>) -> Error {
+fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<Detail>) -> Bad<T> {
     let mut details: Vec<Detail> = given_twice::<T>(bytes).into_iter().collect();
     // Every round takes something away, so there are no more rounds than there are values.
     while let Err(error) = serde_path_to_error::deserialize::<_, T>(&value) {
@@ -106,7 +145,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<De
     details.extend(breaches);
     let mut seen = std::collections::HashSet::new();
     details.retain(|detail| seen.insert(detail.field.clone()));
-    Error::validation(details)
+    Bad { error: Error::validation(details), rest: serde_json::from_value(value).ok() }
 }
 
 /// The bad entries of a map, of which the decoder does not tell the keys: each is tried alone.
@@ -217,7 +256,7 @@ mod tests {
     }
 
     fn wrong(body: &str) -> Vec<String> {
-        let error = read::<Body>(body.as_bytes()).unwrap_err();
+        let error = read::<Body>(body.as_bytes()).unwrap_err().error;
         let mut fields: Vec<String> =
             error.details.iter().map(|d| format!("{}: {}", d.field, d.message)).collect();
         fields.sort();
@@ -264,7 +303,7 @@ mod tests {
     fn what_is_no_object_is_malformed() {
         let positional = r#"["a",1,"good",null]"#;
         for bad in ["[1]", positional, "\"x\"", "{", "{\"a\":}", "\u{0}"] {
-            let error = read::<Body>(bad.as_bytes()).unwrap_err();
+            let error = read::<Body>(bad.as_bytes()).unwrap_err().error;
             assert_eq!(error.code, "MALFORMED", "{bad}");
         }
     }

@@ -23,6 +23,9 @@ pub struct Error {
     pub(crate) cause: Option<String>,
 }
 
+/// A caller with more bad fields than that learns of the rest later: finding each costs a reading.
+pub(crate) const MOST_TOLD: usize = 100;
+
 /// One field that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Detail {

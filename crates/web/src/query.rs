@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection}
 use axum::http::request::Parts;
 use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
 
-use crate::{Detail, Error};
+use crate::{Detail, Error, error::MOST_TOLD};
 
 /// The ids in a route. One that is no id at all names nothing, so the answer is 404.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             let before = pairs.len();
             pairs.retain(|(known, _)| *known != name);
             details.push(Detail::new(name, told));
-            if pairs.len() == before {
+            if pairs.len() == before || details.len() >= MOST_TOLD {
                 return Err(Error::validation(details));
             }
         }

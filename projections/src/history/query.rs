@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use domain::workout;
 use events::{
     AthleteId, CustomExerciseCreated, Epoch, Feeling, Muscle, Partition, Personal, Position, SetId,
-    SetValues, Timestamp, WorkoutDetails, WorkoutId,
+    SetValues, TimeZone, Timestamp, WorkoutDetails, WorkoutId,
 };
 use log::Positions;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 use web::Error;
 
+use super::days::Edge;
 use crate::{
     Context, context,
     represent::{Known, Parts},
@@ -30,13 +31,6 @@ pub(super) struct Wanted {
     /// Only those after this place in the list.
     pub(super) after: Option<Place>,
     pub(super) limit: usize,
-}
-
-/// One end of a span of time: an instant, or a local day of the athlete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Edge {
-    At(Timestamp),
-    Day(NaiveDate),
 }
 
 /// A place in the list: newest first, ties by id.
@@ -63,37 +57,27 @@ pub(super) async fn page(
     partition: Partition,
     wanted: &Wanted,
 ) -> Result<Page, Error> {
-    let instant = |edge: Option<Edge>| match edge {
-        Some(Edge::At(at)) => Some(at.utc()),
-        _ => None,
-    };
-    let day = |edge: Option<Edge>| match edge {
-        Some(Edge::Day(day)) => Some(day),
-        _ => None,
-    };
+    let any_day = [wanted.from, wanted.to].iter().any(|edge| matches!(edge, Some(Edge::Day(_))));
+    let zone = if any_day { time_zone(context, owner).await? } else { None };
+    let zone: TimeZone = zone.as_deref().unwrap_or("UTC").parse().map_err(Error::internal)?;
     let rows = sqlx::query!(
         r#"select c.epoch, c.position, w.workout as "workout?", w.completed as "completed?",
                w.started_at as "started_at?", w.completed_at, w.imported_from,
                w.details as "details?", w.feeling, s.set_id as "set_id?", s.values as "values?"
            from projector.checkpoints c
-           left join history_v1.athletes a on a.owner = $1
            left join lateral (
                select * from history_v1.workouts w
                where w.owner = $1
                    and ($3::timestamptz is null or (w.started_at, w.workout) < ($3, $4::uuid))
                    and ($5::boolean is null or w.completed = $5)
                    and ($6::timestamptz is null or w.started_at >= $6)
-                   and ($7::timestamptz is null or w.started_at <= $7)
-                   and ($8::date is null
-                       or w.started_at >= $8::date::timestamp at time zone a.time_zone)
-                   and ($9::date is null
-                       or w.started_at < ($9::date + 1)::timestamp at time zone a.time_zone)
-                   and ($10::text[] is null or w.workout in (
+                   and ($7::timestamptz is null or w.started_at < $7)
+                   and ($8::text[] is null or w.workout in (
                        select s.workout from history_v1.workout_sets s
-                       where s.owner = $1 and s.exercise = any($10)
+                       where s.owner = $1 and s.exercise = any($8)
                    ))
                order by w.started_at desc, w.workout desc
-               limit $11
+               limit $9
            ) w on true
            left join history_v1.workout_sets s on s.owner = $1 and s.workout = w.workout
            where c.projection = 'history_v1' and c.partition = $2
@@ -103,10 +87,8 @@ pub(super) async fn page(
         wanted.after.map(|place| place.started_at.utc()) as Option<DateTime<Utc>>,
         wanted.after.map(|place| place.workout),
         wanted.completed,
-        instant(wanted.from) as Option<DateTime<Utc>>,
-        instant(wanted.to) as Option<DateTime<Utc>>,
-        day(wanted.from) as Option<NaiveDate>,
-        day(wanted.to) as Option<NaiveDate>,
+        wanted.from.map(|edge| edge.first(zone)) as Option<DateTime<Utc>>,
+        wanted.to.map(|edge| edge.after(zone)) as Option<DateTime<Utc>>,
         wanted.exercises.as_deref() as Option<&[String]>,
         // One more than wanted tells whether the list goes on.
         i64::try_from(wanted.limit + 1).unwrap_or(i64::MAX),
@@ -156,6 +138,15 @@ pub(super) async fn page(
     });
     complete(context, owner, &mut workouts).await?;
     Ok(Page { position, workouts, next: next.flatten() })
+}
+
+/// Where the athlete's days begin and end; one who is not in the model yet has no workouts in it
+/// either.
+async fn time_zone(context: &Context, owner: AthleteId) -> Result<Option<String>, Error> {
+    sqlx::query_scalar!("select time_zone from history_v1.athletes where owner = $1", owner.uuid())
+        .fetch_optional(&context.pool)
+        .await
+        .map_err(context::database)
 }
 
 /// Opens what is sealed and finds the exercises of the sets.

@@ -17,7 +17,8 @@ use web::{Answer, Caller, Cursor, Error, Limit, Query, Tokens};
 
 use super::{
     History,
-    query::{self, Edge, Place, Wanted},
+    days::Edge,
+    query::{self, Place, Wanted},
 };
 use crate::{Context, context, represent::Workout};
 

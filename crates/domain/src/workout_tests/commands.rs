@@ -325,10 +325,7 @@ proptest! {
             let now = at(minute);
             let Ok(new) = command.decide(&state, now) else { continue };
             prop_assert!(state.status != Status::Discarded || new.is_empty(), "after the end");
-            let after = new.iter().cloned().fold(Some(state.clone()), |state, event| {
-                Workout::evolve(state, &event)
-            });
-            let after = after.unwrap();
+            let after = new.iter().fold(Some(state.clone()), Workout::evolve).unwrap();
             if new.is_empty() {
                 prop_assert_eq!(&after, &state);
             }

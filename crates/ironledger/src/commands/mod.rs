@@ -1,8 +1,10 @@
 //! From a command to events on the log: load, decide, append, and again if somebody was faster.
 
 pub(crate) mod exercises;
+pub(crate) mod recording;
+pub(crate) mod requests;
 mod streams;
-pub(crate) mod workouts;
+mod workouts;
 
 use std::sync::Arc;
 

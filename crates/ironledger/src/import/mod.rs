@@ -8,7 +8,7 @@ mod local_time;
 mod months;
 mod records;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::library::{Library, fold};
 use events::{
@@ -21,7 +21,8 @@ use web::Error;
 use crate::commands::{
     Commands, Failure, Origin,
     exercises::CreateExercise,
-    workouts::{Completion, LogSet, Outcome, StartWorkout, TypedMetres, TypedWeight},
+    recording::{Completion, Outcome},
+    requests::{LogSet, StartWorkout, TypedMetres, TypedWeight},
 };
 use hevy::{Export, Refusal};
 
@@ -95,7 +96,7 @@ async fn take_workout(
     origin: &Origin,
     format: ImportFormat,
     workout: hevy::Workout,
-    exercises: &HashMap<String, ExerciseId>,
+    exercises: &Exercises,
     report: &mut Report,
 ) -> Result<(), Error> {
     let (start, end) = (workout.started_at, workout.completed_at);
@@ -105,20 +106,26 @@ async fn take_workout(
 
     let mut lines = Vec::with_capacity(workout.sets.len());
     let mut sets = Vec::with_capacity(workout.sets.len());
-    let mut turns: HashMap<String, Turn> = HashMap::new();
+    let mut seen: HashMap<(String, u32), u32> = HashMap::new();
     for set in workout.sets {
-        let turn = turns.entry(set.exercise.clone()).or_default();
-        turn.go_on(set.index);
-        let identity = format!("{id} {} {} {}", set.exercise, turn.number, set.index);
+        // The count starts again when an exercise comes twice in a workout.
+        let occurrence = seen.entry((set.exercise.clone(), set.index)).or_default();
+        *occurrence += 1;
+        let identity = format!("{id} {} {} {occurrence}", set.exercise, set.index);
         let Ok(number) = SetNumber::new(i64::from(set.index) + 1) else {
             let reason = "set_index must be below 100".to_owned();
             report.refused.push(Refusal { line: set.line, reason });
             continue;
         };
-        let Some(exercise) = exercises.get(&fold(&set.exercise)).cloned() else {
-            let reason = "the exercise could not be made".to_owned();
-            report.refused.push(Refusal { line: set.line, reason });
-            continue;
+        let exercise = match exercises.get(&fold(&set.exercise)) {
+            Some(Ok(exercise)) => exercise.clone(),
+            unmade => {
+                let why = unmade.and_then(|unmade| unmade.as_ref().err());
+                let why = why.map_or("its name cannot be one", String::as_str);
+                let reason = format!("the exercise could not be made: {why}");
+                report.refused.push(Refusal { line: set.line, reason });
+                continue;
+            }
         };
         // Notes of an exercise stand on each of its rows; they go to its first set, which they do
         // not leave when that row is broken.
@@ -177,47 +184,30 @@ async fn take_workout(
     }
 }
 
-/// The how-manieth time in a workout an exercise is done.
-///
-/// Told by the index, which starts again, and not by counting rows: a broken row that is put right
-/// later must not change which set any other row is.
-#[derive(Default)]
-struct Turn {
-    number: u32,
-    last: Option<u32>,
-}
+/// The exercises behind the names of an export, by folded name, or why there is none.
+type Exercises = BTreeMap<String, Result<ExerciseId, String>>;
 
-impl Turn {
-    fn go_on(&mut self, index: u32) {
-        if self.last.is_none_or(|last| index <= last) {
-            self.number += 1;
-        }
-        self.last = Some(index);
-    }
-}
-
-/// The exercises behind the names of an export, by folded name; what neither the library nor the
-/// athlete has is made.
+/// Finds the exercises of an export; what neither the library nor the athlete has is made.
 async fn exercises(
     commands: &Commands,
     origin: &Origin,
     format: ImportFormat,
     workouts: &[hevy::Workout],
     report: &mut Report,
-) -> Result<HashMap<String, ExerciseId>, Error> {
-    let mut rows: HashMap<String, Vec<&hevy::Set>> = HashMap::new();
+) -> Result<Exercises, Error> {
+    let mut rows: BTreeMap<String, Vec<&hevy::Set>> = BTreeMap::new();
     for set in workouts.iter().flat_map(|workout| &workout.sets) {
         rows.entry(fold(&set.exercise)).or_default().push(set);
     }
     let own = commands.own_exercises(origin).await?;
-    let mut found = HashMap::with_capacity(rows.len());
+    let mut found = Exercises::new();
     for (name, sets) in rows {
         if let Some(exercise) = Library::system().exported_as(format, &name) {
-            found.insert(name, ExerciseId::System(exercise.id.clone()));
+            found.insert(name, Ok(ExerciseId::System(exercise.id.clone())));
             continue;
         }
         if let Some((id, _)) = own.state.as_ref().and_then(|state| state.named(&name)) {
-            found.insert(name, ExerciseId::Custom(id));
+            found.insert(name, Ok(ExerciseId::Custom(id)));
             continue;
         }
         let title = &sets[0].exercise;
@@ -230,9 +220,15 @@ async fn exercises(
             secondary_muscles: Vec::new(),
             kind: measurement(&sets),
         };
-        let (id, _) = commands.create_exercise(origin, command).await?;
-        report.exercises_made += 1;
-        found.insert(name, ExerciseId::Custom(id));
+        let made = match commands.create_exercise(origin, command).await {
+            Ok((id, _)) => {
+                report.exercises_made += 1;
+                Ok(ExerciseId::Custom(id))
+            }
+            Err(error) if error.is_of_caller() => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        found.insert(name, made);
     }
     Ok(found)
 }
@@ -242,8 +238,8 @@ fn measurement(sets: &[&hevy::Set]) -> Measurement {
     let any = |has: fn(&hevy::Set) -> bool| sets.iter().any(|set| has(set));
     let weight = any(|set| set.weight.is_some());
     match (any(|set| set.reps.is_some()), any(|set| set.distance.is_some())) {
-        (true, _) if weight => Measurement::WeightReps,
-        (true, _) => Measurement::RepsOnly,
+        // Where the weight may be absent: it would be refused for ever of a kind without one.
+        (true, _) => Measurement::WeightReps,
         (false, true) if weight => Measurement::WeightDistance,
         (false, true) => Measurement::DistanceDuration,
         (false, false) if weight => Measurement::WeightDuration,

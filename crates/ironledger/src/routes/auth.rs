@@ -51,19 +51,21 @@ struct SignedIn {
 async fn register(
     State(accounts): State<Accounts>,
     State(tokens): State<Tokens>,
-    Json(body): Json<Register>,
+    body: Json<Register>,
 ) -> Result<Answer, Error> {
+    let body = body.good()?;
     let registered = AthleteRegistered { time_zone: body.time_zone, units: body.units };
-    let caller = accounts.register(&body.email.0, &body.password.0, registered).await?;
-    Ok(signed_in(&tokens, caller)?.created("/v1/workouts"))
+    let (caller, position) = accounts.register(&body.email.0, &body.password.0, registered).await?;
+    Ok(signed_in(&tokens, caller)?.created("/v1/workouts").at(position))
 }
 
 /// Signs in with e-mail address and password.
 async fn login(
     State(accounts): State<Accounts>,
     State(tokens): State<Tokens>,
-    Json(body): Json<Login>,
+    body: Json<Login>,
 ) -> Result<Answer, Error> {
+    let body = body.good()?;
     let caller = accounts.sign_in(&body.email.0, &body.password).await?;
     signed_in(&tokens, caller)
 }

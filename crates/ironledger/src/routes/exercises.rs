@@ -92,10 +92,10 @@ async fn create(
     caller: Caller,
     info: RequestInfo,
     headers: HeaderMap,
-    Json(body): Json<CreateExercise>,
+    body: Json<CreateExercise>,
 ) -> Result<Answer, Error> {
     let origin = origin(&caller, &info, &headers)?;
-    let (id, done) = commands.create_exercise(&origin, body).await?;
+    let (id, done) = commands.create_exercise(&origin, body.good()?).await?;
     let state = done.loaded.state.as_ref();
     let exercise = state.and_then(|state| state.get(id)).map(|exercise| Exercise {
         id: id.to_string(),

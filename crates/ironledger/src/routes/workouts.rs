@@ -22,7 +22,7 @@ use crate::{
     app::App,
     commands::{
         Commands, Done, Failure, Loaded, Origin,
-        workouts::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
+        requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
     },
 };
 
@@ -41,9 +41,10 @@ async fn start(
     caller: Caller,
     info: RequestInfo,
     headers: HeaderMap,
-    Json(body): Json<StartWorkout>,
+    body: Json<StartWorkout>,
 ) -> Result<Answer, Error> {
     let origin = origin(&caller, &info, &headers)?;
+    let body = body.good_or_judged(async |body| commands.judge_start(&body)).await?;
     match commands.start_workout(&origin, body).await {
         Ok((id, done)) => {
             let answer = whole(&commands, &origin, id, &done).await?;
@@ -83,9 +84,11 @@ async fn change(
     info: RequestInfo,
     headers: HeaderMap,
     Path(id): Path<WorkoutId>,
-    Json(body): Json<ChangeWorkout>,
+    body: Json<ChangeWorkout>,
 ) -> Result<Answer, Error> {
     let origin = origin(&caller, &info, &headers)?;
+    let judge = async |body| commands.judge_change(&origin, id, &body).await;
+    let body = body.good_or_judged(judge).await?;
     match commands.change_workout(&origin, id, body).await {
         Ok(done) => whole(&commands, &origin, id, &done).await,
         Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
@@ -99,9 +102,11 @@ async fn complete(
     info: RequestInfo,
     headers: HeaderMap,
     Path(id): Path<WorkoutId>,
-    Json(body): Json<CompleteWorkout>,
+    body: Json<CompleteWorkout>,
 ) -> Result<Answer, Error> {
     let origin = origin(&caller, &info, &headers)?;
+    let judge = async |body| commands.judge_completion(&origin, id, &body).await;
+    let body = body.good_or_judged(judge).await?;
     match commands.complete_workout(&origin, id, body).await {
         Ok(done) => whole(&commands, &origin, id, &done).await,
         Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
@@ -130,9 +135,11 @@ async fn log_set(
     info: RequestInfo,
     headers: HeaderMap,
     Path(id): Path<WorkoutId>,
-    Json(body): Json<LogSet>,
+    body: Json<LogSet>,
 ) -> Result<Answer, Error> {
     let origin = origin(&caller, &info, &headers)?;
+    let judge = async |body| commands.judge_set(&origin, id, &body).await;
+    let body = body.good_or_judged(judge).await?;
     match commands.log_set(&origin, id, body).await {
         Ok((set, done)) => {
             let answer = one_set(&commands, &origin, id, set, &done).await?;
@@ -149,9 +156,11 @@ async fn correct_set(
     info: RequestInfo,
     headers: HeaderMap,
     Path((id, set)): Path<(WorkoutId, SetId)>,
-    Json(body): Json<CorrectSet>,
+    body: Json<CorrectSet>,
 ) -> Result<Answer, Error> {
     let origin = origin(&caller, &info, &headers)?;
+    let judge = async |body| commands.judge_correction(&origin, id, set, &body).await;
+    let body = body.good_or_judged(judge).await?;
     match commands.correct_set(&origin, id, set, body).await {
         Ok(done) => one_set(&commands, &origin, id, set, &done).await,
         Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),

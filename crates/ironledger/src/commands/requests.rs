@@ -1,0 +1,287 @@
+//! What requests about workouts and sets say, and what the rules make of it.
+
+use std::collections::BTreeMap;
+
+use domain::{Patch, Rejection, workout};
+use events::{
+    Energy, Event, ExerciseId, Feeling, ImportFormat, Metres, Muscle, Number, Rating, Reps, Rpe,
+    Seconds, SetId, SetKind, SetNumber, Soreness, SupersetId, Text, Timestamp, Visibility, Weight,
+    WeightUnit, WorkoutId,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::exercises::Measurements;
+
+type Decided = Result<Vec<Event>, Rejection>;
+
+/// The body of `POST /v1/workouts`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartWorkout {
+    /// A UUID of version 7 that makes the command safe to send twice.
+    pub(crate) id: Option<WorkoutId>,
+    /// When it began; now by default.
+    pub(crate) started_at: Option<Timestamp>,
+    /// A title.
+    pub(crate) title: Option<Text<100>>,
+    /// Notes.
+    pub(crate) notes: Option<Text<1000>>,
+    /// Who may see it; followers by default.
+    pub(crate) visibility: Option<Visibility>,
+}
+
+/// The body of `PATCH /v1/workouts/{id}`: absent fields stay, `null` empties.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeWorkout {
+    /// A new start. Alone, for a completed workout, it moves end and sets along.
+    #[serde(default)]
+    pub(crate) started_at: Patch<Timestamp>,
+    /// A new end, for a completed workout.
+    #[serde(default)]
+    pub(crate) completed_at: Patch<Timestamp>,
+    #[serde(default)]
+    pub(crate) title: Patch<Text<100>>,
+    #[serde(default)]
+    pub(crate) notes: Patch<Text<1000>>,
+    #[serde(default)]
+    pub(crate) visibility: Patch<Visibility>,
+    /// How it felt, for a completed workout.
+    #[serde(default)]
+    pub(crate) feeling: Patch<FeelingBody>,
+}
+
+/// The body of `POST /v1/workouts/{id}/complete`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompleteWorkout {
+    /// When it ended; now by default.
+    pub(crate) completed_at: Option<Timestamp>,
+    /// Stars, 1 to 5.
+    pub(crate) rating: Option<Rating>,
+    /// Energy, 1 to 10.
+    pub(crate) energy: Option<Energy>,
+    /// Soreness of muscles, 0 to 10 each.
+    #[serde(default)]
+    pub(crate) soreness: BTreeMap<Muscle, Soreness>,
+}
+
+/// How a workout felt, as a request says it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeelingBody {
+    /// Stars, 1 to 5.
+    rating: Option<Rating>,
+    /// Energy, 1 to 10.
+    energy: Option<Energy>,
+    /// Soreness of muscles, 0 to 10 each.
+    #[serde(default)]
+    soreness: BTreeMap<Muscle, Soreness>,
+}
+
+/// The body of `POST /v1/workouts/{id}/sets`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogSet {
+    /// A UUID of version 7 that makes the command safe to send twice.
+    pub(crate) id: Option<SetId>,
+    /// The slug of a library exercise or the id of one's own.
+    pub(crate) exercise: ExerciseId,
+    /// The athlete's own count within the exercise.
+    pub(crate) number: SetNumber,
+    /// What the set was for; normal by default.
+    #[serde(default)]
+    pub(crate) kind: SetKind,
+    /// Repetitions.
+    pub(crate) reps: Option<Reps>,
+    /// Weight lifted, added or assisting.
+    pub(crate) weight: Option<TypedWeight>,
+    /// Rating of perceived exertion.
+    pub(crate) rpe: Option<Rpe>,
+    /// Rest after the set, in seconds.
+    pub(crate) rest_seconds: Option<Seconds>,
+    /// How long it took, in seconds.
+    pub(crate) duration_seconds: Option<Seconds>,
+    /// How far, in metres.
+    pub(crate) distance_metres: Option<TypedMetres>,
+    /// Which superset of the workout it belongs to.
+    pub(crate) superset_id: Option<SupersetId>,
+    /// Notes.
+    pub(crate) notes: Option<Text<500>>,
+    /// When it was performed; now by default, or in a completed workout its end.
+    pub(crate) performed_at: Option<Timestamp>,
+}
+
+/// The body of `PATCH /v1/workouts/{id}/sets/{set}`: absent fields stay, `null` empties.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CorrectSet {
+    #[serde(default)]
+    pub(crate) exercise: Patch<ExerciseId>,
+    #[serde(default)]
+    pub(crate) number: Patch<SetNumber>,
+    #[serde(default)]
+    pub(crate) kind: Patch<SetKind>,
+    #[serde(default)]
+    pub(crate) reps: Patch<Reps>,
+    #[serde(default)]
+    pub(crate) weight: Patch<TypedWeight>,
+    #[serde(default)]
+    pub(crate) rpe: Patch<Rpe>,
+    #[serde(default)]
+    pub(crate) rest_seconds: Patch<Seconds>,
+    #[serde(default)]
+    pub(crate) duration_seconds: Patch<Seconds>,
+    #[serde(default)]
+    pub(crate) distance_metres: Patch<TypedMetres>,
+    #[serde(default)]
+    pub(crate) superset_id: Patch<SupersetId>,
+    #[serde(default)]
+    pub(crate) notes: Patch<Text<500>>,
+    #[serde(default)]
+    pub(crate) performed_at: Patch<Timestamp>,
+}
+
+/// A weight as a request says it: a number and its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "WeightBody")]
+#[schemars(with = "WeightBody")]
+pub(crate) struct TypedWeight(pub(crate) Weight);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WeightBody {
+    /// 0 to 1000 kg, with at most six decimals.
+    value: Number,
+    /// Kilograms or pounds.
+    unit: WeightUnit,
+}
+
+impl TryFrom<WeightBody> for TypedWeight {
+    type Error = events::OutOfRange;
+
+    fn try_from(body: WeightBody) -> Result<Self, events::OutOfRange> {
+        Weight::new(body.value.0, body.unit).map(Self)
+    }
+}
+
+/// A distance as a request says it: a number of metres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Number")]
+#[schemars(with = "Number")]
+pub(crate) struct TypedMetres(pub(crate) Metres);
+
+impl TryFrom<Number> for TypedMetres {
+    type Error = events::OutOfRange;
+
+    fn try_from(number: Number) -> Result<Self, events::OutOfRange> {
+        Metres::new(number.0).map(Self)
+    }
+}
+
+impl StartWorkout {
+    pub(super) fn decide(&self, imported_from: Option<ImportFormat>, now: Timestamp) -> Decided {
+        let start = workout::Start {
+            started_at: self.started_at,
+            title: self.title.clone().map(Text::into_string),
+            notes: self.notes.clone().map(Text::into_string),
+            visibility: self.visibility.unwrap_or_default(),
+            imported_from,
+        };
+        workout::start(start, now)
+    }
+}
+
+impl ChangeWorkout {
+    pub(super) fn decide(&self, workout: &workout::Workout, now: Timestamp) -> Decided {
+        let command = self.clone();
+        let change = workout::Change {
+            started_at: command.started_at,
+            completed_at: command.completed_at,
+            title: command.title.map(Text::into_string),
+            notes: command.notes.map(Text::into_string),
+            visibility: command.visibility,
+            feeling: command.feeling.map(|feeling| Feeling {
+                rating: feeling.rating,
+                energy: feeling.energy,
+                soreness: feeling.soreness,
+            }),
+        };
+        workout::change(workout, change, now)
+    }
+}
+
+impl CompleteWorkout {
+    pub(super) fn decide(&self, workout: &workout::Workout, now: Timestamp) -> Decided {
+        let feeling =
+            Feeling { rating: self.rating, energy: self.energy, soreness: self.soreness.clone() };
+        let feeling = (feeling != Feeling::default()).then_some(feeling);
+        workout::complete(workout, self.completed_at, feeling, now)
+    }
+}
+
+impl LogSet {
+    pub(super) fn decide(
+        &self,
+        workout: &workout::Workout,
+        id: SetId,
+        measurements: &Measurements,
+        now: Timestamp,
+    ) -> Decided {
+        let command = self.clone();
+        let measurement = measurements.of(&command.exercise);
+        let set = workout::NewSet {
+            exercise: command.exercise,
+            number: command.number,
+            kind: command.kind,
+            reps: command.reps,
+            weight: command.weight.map(|weight| weight.0),
+            rpe: command.rpe,
+            rest_seconds: command.rest_seconds,
+            duration_seconds: command.duration_seconds,
+            distance_metres: command.distance_metres.map(|metres| metres.0),
+            superset_id: command.superset_id,
+            notes: command.notes.map(Text::into_string),
+            performed_at: command.performed_at,
+        };
+        workout::log_set(workout, id, set, measurement, now)
+    }
+}
+
+impl CorrectSet {
+    pub(super) fn decide(
+        &self,
+        workout: &workout::Workout,
+        id: SetId,
+        measurements: &Measurements,
+        now: Timestamp,
+    ) -> Decided {
+        let command = self.clone();
+        let exercise = self.exercise_of(workout, id);
+        let measurement = exercise.and_then(|exercise| measurements.of(&exercise));
+        let correction = workout::Correction {
+            exercise: command.exercise,
+            number: command.number,
+            kind: command.kind,
+            reps: command.reps,
+            weight: command.weight.map(|weight| weight.0),
+            rpe: command.rpe,
+            rest_seconds: command.rest_seconds,
+            duration_seconds: command.duration_seconds,
+            distance_metres: command.distance_metres.map(|metres| metres.0),
+            superset_id: command.superset_id,
+            notes: command.notes.map(Text::into_string),
+            performed_at: command.performed_at,
+        };
+        workout::correct_set(workout, id, correction, measurement, now)
+    }
+
+    /// The exercise that the set has once it is corrected.
+    pub(super) fn exercise_of(&self, workout: &workout::Workout, id: SetId) -> Option<ExerciseId> {
+        match &self.exercise {
+            Patch::Set(exercise) => Some(exercise.clone()),
+            Patch::Keep | Patch::Clear => workout.set(id).map(|set| set.values.exercise.clone()),
+        }
+    }
+}

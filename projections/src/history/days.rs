@@ -1,0 +1,69 @@
+//! When do an athlete's days begin and end?
+//!
+//! Worked out here and not by Postgres, which knows the time zones of the machine it runs on:
+//! recent systems leave older names such as `US/Pacific` out.
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use events::{TimeZone, Timestamp};
+
+/// One end of a span of time: an instant, or a local day of the athlete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edge {
+    At(Timestamp),
+    Day(NaiveDate),
+}
+
+impl Edge {
+    /// The first instant of a span that begins here.
+    pub(super) fn first(self, zone: TimeZone) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at.utc(),
+            Self::Day(day) => begins(day, zone),
+        }
+    }
+
+    /// The first instant after a span that ends here; of an instant, the span has that too.
+    pub(super) fn after(self, zone: TimeZone) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at.utc() + TimeDelta::microseconds(1),
+            Self::Day(day) => begins(day + Days::new(1), zone),
+        }
+    }
+}
+
+/// The first instant of a local day. Where clocks are set forward at midnight, or a whole day is
+/// skipped, that is the first instant after the gap.
+fn begins(day: NaiveDate, zone: TimeZone) -> DateTime<Utc> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    let quarters = (0..=96).map(|quarter| midnight + TimeDelta::minutes(15 * quarter));
+    let found = quarters.filter_map(|local| zone.0.from_local_datetime(&local).earliest()).next();
+    found.map_or_else(|| midnight.and_utc(), |at| at.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Edge;
+
+    fn day(day: &str, zone: &str) -> (String, String) {
+        let (edge, zone) = (Edge::Day(day.parse().unwrap()), zone.parse().unwrap());
+        let text = |at: chrono::DateTime<chrono::Utc>| at.format("%FT%T").to_string();
+        (text(edge.first(zone)), text(edge.after(zone)))
+    }
+
+    #[test]
+    fn days_begin_when_the_clocks_of_the_place_say_so() {
+        for (date, zone, first, after) in [
+            ("2024-03-02", "Europe/Paris", "2024-03-01T23:00:00", "2024-03-02T23:00:00"),
+            ("2024-03-31", "Europe/Paris", "2024-03-30T23:00:00", "2024-03-31T22:00:00"),
+            ("2024-03-02", "US/Pacific", "2024-03-02T08:00:00", "2024-03-03T08:00:00"),
+            // Midnight was skipped, and on Samoa a whole day.
+            ("2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00", "2018-11-05T02:00:00"),
+            ("2011-12-30", "Pacific/Apia", "2011-12-30T10:00:00", "2011-12-30T10:00:00"),
+            // Midnight came twice.
+            ("2018-02-18", "America/Sao_Paulo", "2018-02-18T03:00:00", "2018-02-19T03:00:00"),
+            ("9999-12-31", "UTC", "9999-12-31T00:00:00", "+10000-01-01T00:00:00"),
+        ] {
+            assert_eq!(day(date, zone), (first.into(), after.into()), "{date} {zone}");
+        }
+    }
+}
