@@ -15,14 +15,14 @@ async fn pounds_stay_pounds_and_convert_when_asked() {
     let mut set = bench(5, 0);
     set["weight"] = json!({ "value": 225, "unit": "lb" });
     let logged = athlete.log_set(&workout, set).await.expect(201);
-    athlete.log_bench(&workout, 5, 100).await;
+    let last = athlete.log_set(&workout, bench(5, 100)).await.expect(201);
     assert_eq!(
         logged.data()["set"]["weight"],
         json!({ "value": 225, "unit": "lb", "kg": 102.05828325 })
     );
 
     let weights = async |path: &str| {
-        let answer = athlete.get_at(path, logged.position()).await.expect(200);
+        let answer = athlete.get_at(path, last.position()).await.expect(200);
         let workout = answer.data().get(0).unwrap_or(answer.data()).clone();
         [0, 1].map(|at| {
             let weight = &workout["sets"][at]["weight"];
