@@ -32,23 +32,17 @@ pub(crate) struct StartWorkout {
 }
 
 /// The body of `PATCH /v1/workouts/{id}`: absent fields stay, `null` empties.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct ChangeWorkout {
     /// A new start. Alone, for a completed workout, it moves end and sets along.
-    #[serde(default)]
     pub(crate) started_at: Patch<Timestamp>,
     /// A new end, for a completed workout.
-    #[serde(default)]
     pub(crate) completed_at: Patch<Timestamp>,
-    #[serde(default)]
     pub(crate) title: Patch<Text<100>>,
-    #[serde(default)]
     pub(crate) notes: Patch<Text<1000>>,
-    #[serde(default)]
     pub(crate) visibility: Patch<Visibility>,
     /// How it felt, for a completed workout.
-    #[serde(default)]
     pub(crate) feeling: Patch<FeelingBody>,
 }
 
@@ -114,32 +108,20 @@ pub(crate) struct LogSet {
 }
 
 /// The body of `PATCH /v1/workouts/{id}/sets/{set}`: absent fields stay, `null` empties.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct CorrectSet {
-    #[serde(default)]
     pub(crate) exercise: Patch<ExerciseId>,
-    #[serde(default)]
     pub(crate) number: Patch<SetNumber>,
-    #[serde(default)]
     pub(crate) kind: Patch<SetKind>,
-    #[serde(default)]
     pub(crate) reps: Patch<Reps>,
-    #[serde(default)]
     pub(crate) weight: Patch<TypedWeight>,
-    #[serde(default)]
     pub(crate) rpe: Patch<Rpe>,
-    #[serde(default)]
     pub(crate) rest_seconds: Patch<Seconds>,
-    #[serde(default)]
     pub(crate) duration_seconds: Patch<Seconds>,
-    #[serde(default)]
     pub(crate) distance_metres: Patch<TypedMetres>,
-    #[serde(default)]
     pub(crate) superset_id: Patch<SupersetId>,
-    #[serde(default)]
     pub(crate) notes: Patch<Text<500>>,
-    #[serde(default)]
     pub(crate) performed_at: Patch<Timestamp>,
 }
 

@@ -1,17 +1,20 @@
 //! `GET` and `POST /v1/exercises`: the library and one's own.
 
-use axum::{Router, extract::State, http::HeaderMap, routing::get};
-use domain::library::{self, Library};
+use axum::{Router, extract::State, routing::get};
+use domain::{
+    exercises,
+    library::{self, Library},
+};
 use events::{Equipment, Measurement, Muscle};
 use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Caller, Error, Json, Query, RequestInfo};
+use uuid::Uuid;
+use web::{Answer, Error, Json, Query};
 
-use super::origin;
 use crate::{
     app::App,
-    commands::{Commands, exercises::CreateExercise},
+    commands::{Commands, Origin, exercises::CreateExercise},
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -39,15 +42,26 @@ struct Exercise {
     kind: Measurement,
 }
 
+impl Exercise {
+    fn own(id: Uuid, exercise: &exercises::Exercise) -> Self {
+        Self {
+            id: id.to_string(),
+            name: exercise.name.clone(),
+            custom: true,
+            equipment: exercise.traits.equipment,
+            primary_muscles: exercise.traits.primary_muscles.clone(),
+            secondary_muscles: exercise.traits.secondary_muscles.clone(),
+            kind: exercise.traits.kind,
+        }
+    }
+}
+
 /// The exercises of the library and the caller's own, by name.
 async fn list(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let own = commands.own_exercises(&origin).await?;
     let of_library = Library::system().all().iter().map(|exercise| Exercise {
         id: exercise.id.to_string(),
@@ -58,16 +72,8 @@ async fn list(
         secondary_muscles: exercise.secondary_muscles.clone(),
         kind: exercise.kind,
     });
-    let of_athlete =
-        own.state.iter().flat_map(|state| state.all()).map(|(id, exercise)| Exercise {
-            id: id.to_string(),
-            name: exercise.name.clone(),
-            custom: true,
-            equipment: exercise.traits.equipment,
-            primary_muscles: exercise.traits.primary_muscles.clone(),
-            secondary_muscles: exercise.traits.secondary_muscles.clone(),
-            kind: exercise.traits.kind,
-        });
+    let of_athlete = own.state.iter().flat_map(|state| state.all());
+    let of_athlete = of_athlete.map(|(id, exercise)| Exercise::own(id, exercise));
     let prefix = query.name.as_deref().map(library::fold);
     let mut found: Vec<Exercise> = of_library
         .chain(of_athlete)
@@ -89,22 +95,12 @@ async fn list(
 /// Makes an exercise of the caller's own.
 async fn create(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     body: Json<CreateExercise>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let (id, done) = commands.create_exercise(&origin, body.good()?).await?;
     let state = done.loaded.state.as_ref();
-    let exercise = state.and_then(|state| state.get(id)).map(|exercise| Exercise {
-        id: id.to_string(),
-        name: exercise.name.clone(),
-        custom: true,
-        equipment: exercise.traits.equipment,
-        primary_muscles: exercise.traits.primary_muscles.clone(),
-        secondary_muscles: exercise.traits.secondary_muscles.clone(),
-        kind: exercise.traits.kind,
-    });
+    let exercise =
+        state.and_then(|state| state.get(id)).map(|exercise| Exercise::own(id, exercise));
     Ok(Answer::ok(&exercise)?.created(format!("/v1/exercises/{id}")).at(done.position))
 }

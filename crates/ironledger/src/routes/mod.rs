@@ -5,7 +5,11 @@ mod exercises;
 mod health;
 mod workouts;
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
 use events::{AthleteId, Channel, Partition, Version};
 use web::{Caller, Detail, Error, RequestInfo};
 
@@ -22,25 +26,27 @@ pub(crate) fn all() -> Router<App> {
 }
 
 /// Who gives the command of a request, and how it came.
-fn origin(
-    caller: &Caller,
-    info: &RequestInfo,
-    headers: &axum::http::HeaderMap,
-) -> Result<Origin, Error> {
-    Ok(Origin {
-        athlete: AthleteId::new(caller.athlete).map_err(Error::internal)?,
-        partition: Partition(caller.partition),
-        channel: Channel::Api,
-        device: info.device.clone(),
-        request: Some(info.request_id.to_string()),
-        if_match: if_match(headers)?,
-    })
+impl FromRequestParts<App> for Origin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let Ok(info) = RequestInfo::from_request_parts(parts, app).await;
+        Ok(Self {
+            athlete: AthleteId::new(caller.athlete).map_err(Error::internal)?,
+            partition: Partition(caller.partition),
+            channel: Channel::Api,
+            device: info.device,
+            request: Some(info.request_id.to_string()),
+            if_match: if_match(&parts.headers)?,
+        })
+    }
 }
 
 /// The version in an `If-Match` header: tags are `"version-hash"`, and the version is what
 /// counts.
-fn if_match(headers: &axum::http::HeaderMap) -> Result<Option<Version>, Error> {
-    let Some(value) = headers.get(axum::http::header::IF_MATCH) else { return Ok(None) };
+fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Error> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);

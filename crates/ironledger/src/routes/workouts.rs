@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
-    http::HeaderMap,
     routing::{get, patch, post},
 };
 use domain::{Totals, workout::Workout};
@@ -15,9 +14,8 @@ use projections::represent::{self, Known, Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use web::{Answer, Caller, Error, Json, Path, Query, RequestInfo};
+use web::{Answer, Error, Json, Path, Query};
 
-use super::origin;
 use crate::{
     app::App,
     commands::{
@@ -38,12 +36,9 @@ pub(super) fn routes() -> Router<App> {
 /// Starts a workout.
 async fn start(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     body: Json<StartWorkout>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let body = body.good_or_judged(async |body| commands.judge_start(&body)).await?;
     match commands.start_workout(&origin, body).await {
         Ok((id, done)) => {
@@ -63,13 +58,10 @@ struct ShowQuery {
 /// A workout with its sets and totals.
 async fn show(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path(id): Path<WorkoutId>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let loaded = commands.workout(&origin, id).await?;
     let workout = represented(&commands, &origin, id, &loaded, query.unit).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
@@ -80,13 +72,10 @@ async fn show(
 /// Changes what is said about a workout.
 async fn change(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<ChangeWorkout>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let judge = async |body| commands.judge_change(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     match commands.change_workout(&origin, id, body).await {
@@ -98,13 +87,10 @@ async fn change(
 /// Completes a workout.
 async fn complete(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<CompleteWorkout>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let judge = async |body| commands.judge_completion(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     match commands.complete_workout(&origin, id, body).await {
@@ -116,12 +102,9 @@ async fn complete(
 /// Throws a workout away.
 async fn discard(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path(id): Path<WorkoutId>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     match commands.discard_workout(&origin, id).await {
         Ok(done) => whole(&commands, &origin, id, &done).await,
         Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
@@ -131,13 +114,10 @@ async fn discard(
 /// Logs a set.
 async fn log_set(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<LogSet>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let judge = async |body| commands.judge_set(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     match commands.log_set(&origin, id, body).await {
@@ -152,13 +132,10 @@ async fn log_set(
 /// Corrects a set.
 async fn correct_set(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path((id, set)): Path<(WorkoutId, SetId)>,
     body: Json<CorrectSet>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     let judge = async |body| commands.judge_correction(&origin, id, set, &body).await;
     let body = body.good_or_judged(judge).await?;
     match commands.correct_set(&origin, id, set, body).await {
@@ -170,12 +147,9 @@ async fn correct_set(
 /// Removes a set.
 async fn remove_set(
     State(commands): State<Commands>,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
+    origin: Origin,
     Path((id, set)): Path<(WorkoutId, SetId)>,
 ) -> Result<Answer, Error> {
-    let origin = origin(&caller, &info, &headers)?;
     match commands.remove_set(&origin, id, set).await {
         Ok(done) => one_set(&commands, &origin, id, set, &done).await,
         Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
