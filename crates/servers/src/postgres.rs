@@ -95,11 +95,7 @@ impl Postgres {
         );
         let data = folder.join("postgres");
         let sockets = socket_folder(&folder);
-        for private in [&data, &sockets] {
-            fs::create_dir_all(private)?;
-            fs::set_permissions(private, fs::Permissions::from_mode(0o700))?;
-            account.own(private)?;
-        }
+        make_private(&sockets, &account)?;
         let server = Self { programs, account, data, sockets };
         if !server.data.join("PG_VERSION").exists() {
             server.initialise()?;
@@ -166,23 +162,31 @@ impl Postgres {
         }
     }
 
+    /// Makes the cluster beside its place and moves it there whole: one that was cut off in the
+    /// making would look like one that is there.
     fn initialise(&self) -> Result<()> {
+        let partial = self.data.with_extension("new");
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        make_private(&partial, &self.account)?;
         let output = self
             .account
             .command(self.programs.join("initdb"))
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale"])
             .arg("--pgdata")
-            .arg(&self.data)
+            .arg(&partial)
             .stderr(Stdio::piped())
             .output()
             .context("initdb cannot be run")?;
         if !output.status.success() {
             bail!("initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }
-        let main = self.data.join("postgresql.conf");
+        let main = partial.join("postgresql.conf");
         let text = fs::read_to_string(&main)? + "\ninclude 'ironledger.conf'\n";
         fs::write(&main, text)?;
-        Ok(())
+        fs::rename(&partial, &self.data)
+            .with_context(|| format!("{} is in the way", self.data.display()))
     }
 
     fn configuration(&self, settings: Settings) -> String {
@@ -215,6 +219,13 @@ impl Postgres {
         ensure!(status.success(), "pg_ctl {what} failed on {}", self.data.display());
         Ok(())
     }
+}
+
+/// A folder that the account alone can enter.
+fn make_private(folder: &Path, account: &Account) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    account.own(folder)
 }
 
 fn url(sockets: &Path, user: &str, database: &str) -> String {
