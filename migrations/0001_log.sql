@@ -103,6 +103,8 @@ select
     payload::json as payload
 from log.events;
 
+grant select on log.readable to ironledger_api, ironledger_projector;
+
 -- Keys of personal data, one per person, wrapped by the master key. Destroying one forgets what
 -- it sealed, everywhere.
 create table log.personal_keys (

@@ -381,6 +381,24 @@ async fn nobody_changes_or_removes_events() {
 }
 
 #[tokio::test]
+async fn people_read_events_by_name() {
+    let world = World::new().await;
+    let athlete = world.athlete(3).await;
+    let workout = world.workout();
+    world.append(athlete, workout, 0, 1).await.expect("an append");
+    for url in [world.database.api_url(), world.database.projector_url()] {
+        let mut connection = PgConnection::connect(&url).await.expect("a connection");
+        let stream: String = sqlx::query_scalar(
+            "select stream from log.readable where metadata ->> 'channel' = 'api'",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .expect("a row");
+        assert_eq!(stream, workout.to_string());
+    }
+}
+
+#[tokio::test]
 async fn several_partitions_are_tailed_together() {
     let world = World::new().await;
     for (partition, count) in [(0, 3), (7, 5), (15, 2)] {
