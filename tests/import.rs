@@ -483,3 +483,17 @@ async fn two_imports_at_once_bring_every_set_once() {
     import.import(&text).await.expect(0, &["85 already there"]);
     assert_eq!(import.events().await, events);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repaired_row_leaves_its_neighbours_where_they_are() {
+    let import = Import::start().await;
+    // The same exercise twice in a workout: both rows are its index 0.
+    let of = |reps, weight| row(&[("set_index", "0"), ("reps", reps), ("weight_kg", weight)]);
+    let broken = file(&[of("XX", "100"), of("8", "60")]);
+    import.import(&broken).await.expect(2, &["1 sets imported", "1 not taken"]);
+    let repaired = file(&[of("5", "100"), of("8", "60")]);
+    import.import(&repaired).await.expect(0, &["1 sets imported", "1 already there"]);
+    let mut reps: Vec<Value> = import.sets().await.iter().map(|set| set["reps"].clone()).collect();
+    reps.sort_by_key(Value::as_i64);
+    assert_eq!(reps, [json!(5), json!(8)]);
+}

@@ -26,7 +26,7 @@ impl AthleteRegistered {
 
 /// The units in which an athlete reads figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with weight (kg, lb) and distance (km, mi)")]
 pub struct Units {
     /// Kilograms or pounds.
     #[serde(default)]

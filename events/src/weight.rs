@@ -1,6 +1,6 @@
 //! How heavy and how far: exact decimals, in the unit the athlete typed.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt};
 
 use rust_decimal::{Decimal, RoundingStrategy, dec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -195,7 +195,7 @@ impl<'de> Deserialize<'de> for Number {
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Number, E> {
-                Decimal::from_str(&value.to_string())
+                Decimal::from_str_exact(&value.to_string())
                     .map(Number)
                     .map_err(|_| E::custom("must be a number of reasonable size"))
             }
@@ -260,6 +260,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&number).unwrap(), text);
         }
         assert!(serde_json::from_str::<Number>("1e300").is_err());
+        assert!(serde_json::from_str::<Number>("1e-30").is_err());
         assert!(serde_json::from_str::<Number>("\"5\"").is_err());
     }
 }

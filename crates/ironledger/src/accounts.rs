@@ -232,8 +232,14 @@ impl Accounts {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let _turn = self.hashing.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+        let turn = self.hashing.clone().acquire_owned().await.map_err(Error::internal)?;
+        // The turn ends with the work, and not with a caller who has gone away: else a storm of
+        // such callers would start a thread and its memory for each.
+        let hashing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        hashing.await.map_err(Error::internal)
     }
 }
 

@@ -61,6 +61,15 @@ impl App {
         })
     }
 
+    /// Refuses to work with a master key that is not this database's: it would make personal data
+    /// that nobody with the right key can read. A database that is away is asked at readiness.
+    pub(crate) async fn check_master_key(&self) -> anyhow::Result<()> {
+        if let Ok(false) = self.queries.keys.master_key_fits().await {
+            anyhow::bail!("the master key is not the one that this database was made with");
+        }
+        Ok(())
+    }
+
     /// The same with projectors in this process, whose progress queries can wait for.
     pub(crate) fn with_progress(mut self, progress: Vec<(&'static str, Progress)>) -> Self {
         self.queries = self.queries.with_progress(progress);

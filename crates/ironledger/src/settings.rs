@@ -141,6 +141,7 @@ impl Secrets {
         writer.write_all(&serde_json::to_vec_pretty(&secrets)?)?;
         writer.sync_all()?;
         fs::rename(&partial, &file)?;
+        fs::File::open(folder)?.sync_all()?;
         Ok(secrets)
     }
 

@@ -162,7 +162,10 @@ impl Log {
         let partition = append.partition;
         let request = self.prepare(append, reply).await?;
         let lane = usize::from(partition.0.unsigned_abs()) % self.lanes.len();
-        self.lanes[lane].try_send(request).map_err(|_| AppendError::Busy)?;
+        self.lanes[lane].try_send(request).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
+            mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
+        })?;
         answer.await.unwrap_or(Err(AppendError::Unsettled))
     }
 
@@ -202,7 +205,11 @@ impl Log {
     async fn encode(&self, owner: AthleteId, new: NewEvent) -> Result<lane::Row, AppendError> {
         let NewEvent { mut event, metadata, client } = new;
         let sealed = self.keys.seal(owner, &mut event).await;
-        if !sealed.map_err(|_| AppendError::Unavailable)? {
+        let sealed = sealed.map_err(|error| {
+            tracing::warn!(%error, "a personal key cannot be had");
+            AppendError::Unavailable
+        })?;
+        if !sealed {
             return Err(AppendError::Erased);
         }
         let (name, type_version) = event.type_and_version();

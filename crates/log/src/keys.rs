@@ -37,6 +37,9 @@ impl fmt::Debug for MasterKey {
     }
 }
 
+/// What the right master key makes of the verifier.
+const VERIFIER: &[u8] = b"ironledger master key";
+
 /// What one person's key does: seal, open, and recognise what a command said.
 struct PersonKey {
     person: AthleteId,
@@ -77,6 +80,24 @@ impl Keys {
         let cache =
             Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(30)).build();
         Self { pool, master, random, cache }
+    }
+
+    /// Whether the master key is the one that this database's keys are wrapped with; the first one
+    /// that asks becomes it.
+    pub async fn master_key_fits(&self) -> Result<bool, sqlx::Error> {
+        let nobody = AthleteId::new(uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000))
+            .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        let verifier = encrypt(&self.master.0, nobody, &self.random, VERIFIER);
+        sqlx::query!(
+            "insert into log.master_key (verifier) values ($1) on conflict do nothing",
+            verifier
+        )
+        .execute(&self.pool)
+        .await?;
+        let verifier = sqlx::query_scalar!("select verifier from log.master_key")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(decrypt(&self.master.0, nobody, &verifier).as_deref() == Some(VERIFIER))
     }
 
     /// Makes the key of a person, within the caller's transaction.

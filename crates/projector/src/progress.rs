@@ -75,17 +75,28 @@ impl Progress {
     }
 
     async fn reached(&self, wanted: &Positions) -> Result<bool, NotReached> {
-        let current = sqlx::query_scalar!(
-            r#"select coalesce(max(epoch) = $1, false) as "current!" from log.epochs"#,
-            wanted.epoch.0
+        let partitions: Vec<i16> = wanted.at.keys().map(|partition| partition.0).collect();
+        let positions: Vec<i64> = wanted.at.values().map(|position| position.0).collect();
+        // A token has the epoch of the event at its position. An older one is still good where
+        // that event is: what a restore lost is not there, or was written again in a later epoch.
+        let on_this_history = sqlx::query_scalar!(
+            r#"select coalesce((select max(epoch) = $1 from log.epochs), false)
+                   or not exists (
+                       select from unnest($2::smallint[], $3::bigint[])
+                           as wanted (partition, position)
+                       left join log.events e on e.partition = wanted.partition
+                           and e.position = wanted.position and e.epoch = $1
+                       where wanted.position > 0 and e.position is null
+                   ) as "on_this_history!""#,
+            wanted.epoch.0,
+            &partitions,
+            &positions,
         )
         .fetch_one(&self.pool)
         .await?;
-        if !current {
+        if !on_this_history {
             return Err(NotReached::OtherHistory);
         }
-        let partitions: Vec<i16> = wanted.at.keys().map(|partition| partition.0).collect();
-        let positions: Vec<i64> = wanted.at.values().map(|position| position.0).collect();
         let reached = sqlx::query_scalar!(
             r#"select count(*) as "count!"
                from unnest($2::smallint[], $3::bigint[]) as wanted (partition, position)

@@ -11,7 +11,7 @@ use log::{Database, Log, ReadError, Stored};
 use sqlx::{Acquire, Executor};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,9 @@ const BATCH: usize = 500;
 
 /// Readers look for themselves so often, whether or not somebody woke them.
 const POLL: Duration = Duration::from_millis(500);
+
+/// New partitions of the log are looked for so often.
+const PREPARE: Duration = Duration::from_secs(5);
 
 /// Any number: whoever makes a projection's schema holds the lock of that number.
 const SCHEMA_LOCK: i64 = 0x1202;
@@ -141,27 +144,26 @@ impl<P: Projection> Projector<P> {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut changes = self.log.changes();
         let mut pause = Duration::from_millis(50);
-        let mut prepared = false;
+        let mut prepared: Option<Instant> = None;
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             let step = async {
-                if !prepared {
+                // Again and again, since the log may get more partitions.
+                if prepared.is_none_or(|at| at.elapsed() > PREPARE) {
                     self.prepare().await?;
+                    self.checkpoints = None;
+                    prepared = Some(Instant::now());
                 }
                 self.step(None, BATCH).await
             };
             match step.await {
                 Ok(0) => {
-                    prepared = true;
                     tokio::select! {
                         () = stop.cancelled() => break,
                         _ = timeout(POLL, changes.changed()) => {}
                     }
                 }
-                Ok(_) => {
-                    prepared = true;
-                    pause = Duration::from_millis(50);
-                }
+                Ok(_) => pause = Duration::from_millis(50),
                 Err(error) => {
                     match error {
                         Error::Fenced(_) => tracing::info!(projection = P::SCHEMA, %error),

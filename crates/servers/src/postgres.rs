@@ -81,7 +81,7 @@ impl Postgres {
     ///
     /// Blocks until the server takes connections.
     pub fn start(folder: &Path, settings: Settings) -> Result<Self> {
-        let programs = Self::programs()?;
+        let programs = programs_for(&folder.join("postgres"))?;
         let account = Account::unprivileged()?;
         fs::create_dir_all(folder)
             .with_context(|| format!("{} cannot be made", folder.display()))?;
@@ -221,6 +221,14 @@ impl Postgres {
     }
 }
 
+/// The programs that a cluster was made with, where they are still there: newer ones refuse it.
+fn programs_for(data: &Path) -> Result<PathBuf> {
+    let version = fs::read_to_string(data.join("PG_VERSION")).unwrap_or_default();
+    let same = Path::new("/usr/lib/postgresql").join(version.trim()).join("bin");
+    let known = !version.is_empty() && same.join("pg_ctl").exists();
+    if known { Ok(same) } else { Ok(Postgres::programs()?) }
+}
+
 /// A folder that the account alone can enter.
 fn make_private(folder: &Path, account: &Account) -> Result<()> {
     fs::create_dir_all(folder)?;
@@ -230,7 +238,8 @@ fn make_private(folder: &Path, account: &Account) -> Result<()> {
 
 fn url(sockets: &Path, user: &str, database: &str) -> String {
     let host = sockets.display().to_string().replace('%', "%25").replace('/', "%2F");
-    format!("postgres://{user}@localhost/{database}?host={host}")
+    // Port and mode too: the environment may name those of another server.
+    format!("postgres://{user}@localhost:5432/{database}?host={host}&sslmode=disable")
 }
 
 fn socket_folder(folder: &Path) -> PathBuf {

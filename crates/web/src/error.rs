@@ -106,6 +106,14 @@ impl Error {
         Self { cause: Some(cause.to_string()), ..error }
     }
 
+    /// With its cause, for who runs the place and not for callers.
+    pub fn in_full(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether the request is to blame, and sending it again cannot help.
     pub fn is_of_caller(&self) -> bool {
         self.status.is_client_error()

@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let database = Database::new(&url, "ironledger admin", 2)?;
             let app = App::new(&database, &arguments.place.secrets()?)?;
             let granted = app.accounts.grant(&email, role).await;
-            if !granted.map_err(|_| anyhow::anyhow!("the database does not answer"))? {
+            if !granted.map_err(|error| anyhow::anyhow!(error.in_full()))? {
                 bail!("there is no account with the address {email}");
             }
             say!("{email} is {} from the next sign-in", role.as_str());

@@ -23,6 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let database = Database::new(&arguments.place.url(User::Api)?, "ironledger api", 20)?;
     let app = App::new(&database, &arguments.place.secrets()?)?;
+    app.check_master_key().await?;
     let stop = app::stop_signal()?;
     let listener = app::listen(&arguments.listen).await?;
     say!("listening on http://{}", listener.local_addr()?);

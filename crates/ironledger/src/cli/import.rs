@@ -54,8 +54,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let database = Database::new(&arguments.place.url(User::Api)?, "ironledger import", 8)?;
     let app = App::new(&database, &arguments.place.secrets()?)?;
+    app.check_master_key().await?;
     let account = app.accounts.of_email(&arguments.athlete).await;
-    let Some(account) = account.map_err(|_| anyhow!("the database does not answer"))? else {
+    let Some(account) = account.map_err(|error| anyhow!(error.in_full()))? else {
         bail!("there is no account with the address {}", arguments.athlete);
     };
     let origin = Origin {

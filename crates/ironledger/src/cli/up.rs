@@ -72,6 +72,7 @@ async fn serve(
 
     // The projector reads the log of the application, and so hears of appends without a detour.
     let app = App::new(&database, secrets)?;
+    app.check_master_key().await?;
     let projector = Projector::<History>::new(for_projector, app.commands.log.clone());
     let app = app.with_progress(vec![(History::SCHEMA, projector.progress())]);
     projector.prepare().await?;

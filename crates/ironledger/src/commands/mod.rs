@@ -14,6 +14,7 @@ use log::{
     Append, AppendError, ClientId, Clock, Log, NewEvent, Positions, Random, ReadError, Write,
 };
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 use web::{Detail, Error};
 
@@ -84,7 +85,7 @@ impl Commands {
         id: Option<Uuid>,
         said: &impl Serialize,
     ) -> Result<ClientId, Error> {
-        let said = serde_json::to_vec(said).map_err(Error::internal)?;
+        let said = canonical(said).map_err(Error::internal)?;
         let fingerprint = self.log.keys().fingerprint(owner, &said).await.map_err(database)?;
         let fingerprint = fingerprint.ok_or_else(|| unavailable(AppendError::Erased))?;
         Ok(ClientId { id, fingerprint })
@@ -172,6 +173,24 @@ impl Origin {
     }
 }
 
+/// What a command says, in a form that is stored for ever as its fingerprint: names in order, and
+/// nothing of the fields that say nothing, so that a request may grow by optional fields.
+fn canonical(said: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    fn without_nulls(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|_, value| !value.is_null());
+                fields.values_mut().for_each(without_nulls);
+            }
+            Value::Array(values) => values.iter_mut().for_each(without_nulls),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(said)?;
+    without_nulls(&mut value);
+    serde_json::to_vec(&value)
+}
+
 /// When an event happened, where it says so itself; the others happen when they are told.
 fn occurred_at(event: &Event) -> Option<Timestamp> {
     match event {
@@ -234,4 +253,20 @@ pub(crate) fn unreadable(error: ReadError) -> Error {
 /// What the caller is told when the database fails a query.
 pub(crate) fn database(error: sqlx::Error) -> Error {
     projections::database(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{canonical, requests::LogSet};
+
+    /// Stored for ever: a change here makes every repeated command another one.
+    #[test]
+    fn what_a_command_says_keeps_its_form() {
+        let set = r#"{"number":1,"exercise":"bench-press-barbell","reps":5,"rpe":8.5,
+            "weight":{"unit":"lb","value":225.0},"notes":null}"#;
+        let set: LogSet = serde_json::from_str(set).unwrap();
+        let said = String::from_utf8(canonical(&("log_set", &set)).unwrap()).unwrap();
+        let expected = r#"["log_set",{"exercise":"bench-press-barbell","kind":"normal","number":1,"reps":5,"rpe":8.5,"weight":{"kg":"102.05828325","unit":"lb","value":"225"}}]"#;
+        assert_eq!(said, expected);
+    }
 }

@@ -63,7 +63,7 @@ pub(crate) struct CompleteWorkout {
 
 /// How a workout felt, as a request says it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with rating, energy and soreness")]
 pub(crate) struct FeelingBody {
     /// Stars, 1 to 5.
     rating: Option<Rating>,
@@ -132,7 +132,7 @@ pub(crate) struct CorrectSet {
 pub(crate) struct TypedWeight(pub(crate) Weight);
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with value and unit")]
 struct WeightBody {
     /// 0 to 1000 kg, with at most six decimals.
     value: Number,

@@ -72,6 +72,9 @@ pub(crate) struct Set {
     pub(crate) superset: Option<SupersetId>,
     /// `set_index` as in the file: from 0, and again from 0 when an exercise comes twice.
     pub(crate) index: u32,
+    /// Which row of that exercise and index in its workout it is, from 1; rows that were refused
+    /// count, so that it stays the same when they are repaired.
+    pub(crate) occurrence: u32,
     /// What the set was for.
     pub(crate) kind: SetKind,
     /// In the unit of the file, without float noise.
@@ -142,10 +145,16 @@ pub(crate) fn read(bytes: &[u8], zone: Tz) -> Result<Export, Unreadable> {
     let mut building = Building::default();
     let mut rows = 0;
     let mut undecodable = 0;
+    let mut occurrences: HashMap<String, u32> = HashMap::new();
     for (line, record) in records {
         rows += 1;
         let row = match record {
-            Ok(record) => Row::new(&header, &record).read(line, zone),
+            Ok(record) => {
+                let row = Row::new(&header, &record);
+                let occurrence = occurrences.entry(row.identity()).or_default();
+                *occurrence += 1;
+                row.read(line, *occurrence, zone)
+            }
             Err(broken) => {
                 undecodable += usize::from(matches!(broken, Broken::NotUtf8));
                 Err(broken.to_string())
@@ -270,6 +279,13 @@ impl<'a> Row<'a> {
     }
 
     /// The text of a column; empty when the file has no such column.
+    /// Workout, exercise and index as they stand in the row, whatever else is wrong with it.
+    fn identity(&self) -> String {
+        ["title", "start_time", "end_time", "exercise_title", "set_index"]
+            .map(|column| self.cell(column))
+            .join("\u{1f}")
+    }
+
     fn cell(&self, column: &str) -> &'a str {
         let index = self.header.at.get(column);
         index.and_then(|index| self.record.get(*index)).unwrap_or_default().trim()
@@ -298,7 +314,7 @@ impl<'a> Row<'a> {
     }
 
     /// Looks at every column, and takes the row when none of them objects.
-    fn read(mut self, line: u64, zone: Tz) -> Result<Taken, String> {
+    fn read(mut self, line: u64, occurrence: u32, zone: Tz) -> Result<Taken, String> {
         let (weight_column, unit) = self.header.weight;
         let (distance_column, metres) = self.header.distance;
 
@@ -365,6 +381,7 @@ impl<'a> Row<'a> {
                         exercise_notes: None,
                         superset,
                         index,
+                        occurrence,
                         kind,
                         weight,
                         reps,

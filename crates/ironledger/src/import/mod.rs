@@ -8,7 +8,7 @@ mod local_time;
 mod months;
 mod records;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use domain::library::{Library, fold};
 use events::{
@@ -100,18 +100,20 @@ async fn take_workout(
     report: &mut Report,
 ) -> Result<(), Error> {
     let (start, end) = (workout.started_at, workout.completed_at);
-    let identity = format!("{} {format:?} {} {start} {end}", origin.athlete, workout.title);
+    // Stored for ever, like what else goes into ids: a change here imports everything again.
+    let app = match format {
+        ImportFormat::Hevy => "Hevy",
+        ImportFormat::Strong => "Strong",
+        ImportFormat::Fitnotes => "Fitnotes",
+    };
+    let identity = format!("{} {app} {} {start} {end}", origin.athlete, workout.title);
     let id = WorkoutId::new(content_id(start, &identity)).map_err(Error::internal)?;
     let line = workout.line;
 
     let mut lines = Vec::with_capacity(workout.sets.len());
     let mut sets = Vec::with_capacity(workout.sets.len());
-    let mut seen: HashMap<(String, u32), u32> = HashMap::new();
     for set in workout.sets {
-        // The count starts again when an exercise comes twice in a workout.
-        let occurrence = seen.entry((set.exercise.clone(), set.index)).or_default();
-        *occurrence += 1;
-        let identity = format!("{id} {} {} {occurrence}", set.exercise, set.index);
+        let identity = format!("{id} {} {} {}", set.exercise, set.index, set.occurrence);
         let Ok(number) = SetNumber::new(i64::from(set.index) + 1) else {
             let reason = "set_index must be below 100".to_owned();
             report.refused.push(Refusal { line: set.line, reason });

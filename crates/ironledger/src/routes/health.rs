@@ -39,6 +39,9 @@ async fn ready(State(queries): State<Context>) -> Result<Answer, Error> {
         Err(_) => reasons.push(Detail::new("database", "does not answer")),
         Ok(false) => reasons.push(Detail::new("database", "is not migrated: ironledger migrate")),
         Ok(true) => {
+            if !matches!(queries.keys.master_key_fits().await, Ok(true)) {
+                reasons.push(Detail::new("master key", "is not that of this database"));
+            }
             for model in [projections::history::History::SCHEMA] {
                 let exists = sqlx::query_scalar!(
                     r#"select exists (select from projector.checkpoints where projection = $1)
