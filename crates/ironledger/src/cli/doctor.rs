@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use log::{Database, Keys, Random};
 use servers::Postgres;
 use sqlx::{Connection, PgConnection};
 
@@ -54,7 +55,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(url) => {
             let connect = PgConnection::connect(&url);
             match tokio::time::timeout(Duration::from_secs(5), connect).await {
-                Ok(Ok(mut connection)) => inspect(&mut connection, &mut findings).await?,
+                Ok(Ok(mut connection)) => {
+                    inspect(&mut connection, &mut findings).await?;
+                    try_master_key(&arguments.place, &url, &mut findings).await?;
+                }
                 Ok(Err(error)) => findings.bad(
                     &format!("the database does not answer: {error}"),
                     "start it, or put its address right",
@@ -67,6 +71,25 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if findings.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Whether the secrets are those of this database.
+async fn try_master_key(place: &Where, url: &str, findings: &mut Findings) -> anyhow::Result<()> {
+    let Ok(secrets) = place.secrets() else { return Ok(()) };
+    let database = Database::new(url, "ironledger doctor", 1)?;
+    let keys = Keys::new(database.pool, secrets.master_key()?, Random::system());
+    match keys.master_key_fits().await {
+        Ok(true) => findings.good("the master key is that of this database"),
+        Ok(false) => findings.bad(
+            "the master key is not the one that this database was made with",
+            "find the right one: personal data cannot be read without it",
+        ),
+        Err(_) => findings.bad(
+            "the master key cannot be tried",
+            "run `ironledger migrate`, or sign in to the database as a user of ironledger_api",
+        ),
+    }
+    Ok(())
 }
 
 async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyhow::Result<()> {
