@@ -112,7 +112,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let faults = Faults::new(arguments.seed, pool.clone()).run(&mut writers, until).await?;
     let told = writers.stop().await?;
     writers_are_gone(&pool).await?;
-    stop.send_replace(Some(log.heads().await?));
+    stop.send_replace(Some(log.reader().heads().await?));
     let mut seen = Vec::new();
     for reader in readers {
         seen.push(reader.await??);
@@ -154,7 +154,8 @@ async fn compare(
     }
 
     let stored: i64 = sqlx::query_scalar("select count(*) from log.events").fetch_one(pool).await?;
-    if log.heads().await?.values().map(|head| head.0).sum::<i64>() != seen[0].len() as i64 {
+    if log.reader().heads().await?.values().map(|head| head.0).sum::<i64>() != seen[0].len() as i64
+    {
         wrong.push("the readers did not see everything".to_owned());
     }
     // Readers fail at a hole. These are counted by Postgres itself.

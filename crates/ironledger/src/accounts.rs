@@ -164,7 +164,8 @@ impl Accounts {
             Ok(appended) => Positions::one(appended.epoch, partition, appended.position),
             // An earlier try got through.
             Err(AppendError::Conflict { .. }) => {
-                let events = self.log.read_stream(partition, athlete, stream, Version(0)).await;
+                let events =
+                    self.log.reader().read_stream(partition, athlete, stream, Version(0)).await;
                 let first = events.map_err(commands::unreadable)?.into_iter().next();
                 let first = first.ok_or_else(|| Error::internal("a registration is not there"))?;
                 Positions::one(first.epoch, partition, first.position)
@@ -198,7 +199,7 @@ impl Accounts {
         let all = self
             .partitions
             .get_or_try_init(|| async {
-                let heads = self.log.heads().await.map_err(commands::unreadable)?;
+                let heads = self.log.reader().heads().await.map_err(commands::unreadable)?;
                 Ok::<_, Error>(heads.into_keys().collect())
             })
             .await?;

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use log::{MasterKey, Random};
+use log::{MasterKey, Random, kafka::Kafka};
 use serde::{Deserialize, Serialize};
 use servers::{Account, Postgres};
 
@@ -38,6 +38,8 @@ pub(crate) enum User {
     Api,
     /// Reads the log and writes read models.
     Projector,
+    /// Reads the log and notes what is on Kafka.
+    Relay,
 }
 
 impl User {
@@ -47,6 +49,7 @@ impl User {
             Self::Owner => "postgres",
             Self::Api => "api",
             Self::Projector => "projector",
+            Self::Relay => "relay",
         }
     }
 }
@@ -90,6 +93,37 @@ pub(crate) fn data_folder(given: Option<&Path>) -> Result<PathBuf> {
         Ok(here.join(".ironledger"))
     } else {
         Ok(PathBuf::from("/var/lib/ironledger"))
+    }
+}
+
+/// How Kafka is reached.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct OnKafka {
+    /// The brokers, `host:port` with commas between them.
+    #[arg(long, env = "KAFKA_BROKERS")]
+    kafka_brokers: Option<String>,
+
+    /// Before the names of topics and groups, as in `ironledger.log`.
+    #[arg(long, env = "KAFKA_PREFIX", default_value = "ironledger")]
+    kafka_prefix: String,
+
+    /// A file of client properties (librdkafka's), `name=value` on each line: for TLS and SASL.
+    #[arg(long, env = "KAFKA_PROPERTIES")]
+    kafka_properties: Option<PathBuf>,
+}
+
+impl OnKafka {
+    /// Kafka, if there is one.
+    pub(crate) fn kafka(&self) -> Result<Option<Kafka>> {
+        let brokers = self.kafka_brokers.as_deref().unwrap_or_default().trim();
+        if brokers.is_empty() {
+            return Ok(None);
+        }
+        let kafka = Kafka::new(brokers, &self.kafka_prefix);
+        let Some(file) = &self.kafka_properties else { return Ok(Some(kafka)) };
+        let text = fs::read_to_string(file)
+            .with_context(|| format!("{} cannot be read", file.display()))?;
+        kafka.with_properties(&text).map(Some).with_context(|| file.display().to_string())
     }
 }
 

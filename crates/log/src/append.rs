@@ -3,14 +3,12 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use events::{AthleteId, Epoch, Event, Metadata, Partition, Position, Stream, Version};
-use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    Clock, Database, Keys,
+    Clock, Database, Keys, Reader,
     lane::{self, Lane},
-    wake::Wake,
 };
 
 /// Most events of one append.
@@ -41,8 +39,7 @@ impl Default for Options {
 /// The log of a database.
 #[derive(Clone)]
 pub struct Log {
-    pub(crate) pool: PgPool,
-    pub(crate) wake: Wake,
+    reader: Reader,
     keys: Keys,
     lanes: Arc<[mpsc::Sender<lane::Request>]>,
 }
@@ -144,11 +141,16 @@ pub enum AppendError {
 impl Log {
     /// Opens the log of a database. Nothing is sent before the first use.
     pub fn open(database: &Database, keys: Keys, clock: Clock, options: &Options) -> Self {
-        let wake = Wake::start(database);
+        let reader = Reader::open(database);
         let lanes = (0..options.lanes.max(1))
-            .map(|_| Lane::start(database.clone(), clock.clone(), wake.clone(), options))
+            .map(|_| Lane::start(database.clone(), clock.clone(), reader.wake.clone(), options))
             .collect();
-        Self { pool: database.pool.clone(), wake, keys, lanes }
+        Self { reader, keys, lanes }
+    }
+
+    /// The same log, for reading.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// The keys of personal data.

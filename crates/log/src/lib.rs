@@ -2,12 +2,13 @@
 //!
 //! Every athlete belongs to one partition for ever. Within a partition, positions are dense and in
 //! commit order, so that a reader needs one number to know where it stands and can prove that
-//! nothing is missing. [`Log::append`] writes, [`Log::read_stream`] and [`Log::tail`] read, and
-//! [`Keys`] makes personal data forgettable.
+//! nothing is missing. [`Log::append`] writes, [`Reader`] reads, [`kafka`] carries events to other
+//! processes, and [`Keys`] makes personal data forgettable.
 
 mod append;
 mod clock;
 mod database;
+pub mod kafka;
 mod keys;
 mod lane;
 mod positions;
@@ -24,4 +25,4 @@ pub use database::{Database, MIGRATIONS};
 pub use keys::{Keys, MasterKey};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
-pub use read::{ReadError, Stored};
+pub use read::{ReadError, Reader, Stored};

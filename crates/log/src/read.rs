@@ -7,10 +7,11 @@ use events::{
     AthleteId, DecodeError, Epoch, Event, EventId, Metadata, Partition, Position, Recorded, Stream,
     StreamKind, Timestamp, Version,
 };
+use sqlx::PgPool;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::Log;
+use crate::{Database, wake::Wake};
 
 /// An event as it is stored: its place, and the exact bytes of what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +139,19 @@ impl TryFrom<Row> for Stored {
     }
 }
 
-impl Log {
+/// Reads the log of a database, and needs no keys for it: personal fields stay sealed.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) pool: PgPool,
+    pub(crate) wake: Wake,
+}
+
+impl Reader {
+    /// A reader of the log of a database. Nothing is sent before the first use.
+    pub fn open(database: &Database) -> Self {
+        Self { pool: database.pool.clone(), wake: Wake::start(database) }
+    }
+
     /// The events of one stream after a version, oldest first; none when there is no such stream.
     pub async fn read_stream(
         &self,

@@ -124,7 +124,7 @@ impl World {
     }
 
     async fn read(&self, athlete: Athlete, stream: Stream) -> Vec<Stored> {
-        let read = self.log.read_stream(athlete.partition, athlete.id, stream, Version(0));
+        let read = self.log.reader().read_stream(athlete.partition, athlete.id, stream, Version(0));
         read.await.expect("a stream")
     }
 
@@ -135,7 +135,7 @@ impl World {
     /// All that is in a partition.
     async fn partition(&self, number: i16) -> Vec<Stored> {
         let after = BTreeMap::from([(Partition(number), Position(0))]);
-        self.log.tail(&after, 10_000).await.expect("a tail")
+        self.log.reader().tail(&after, 10_000).await.expect("a tail")
     }
 
     async fn owner(&self) -> PgConnection {
@@ -182,7 +182,7 @@ async fn positions_are_dense_whoever_appends() {
     let stored = world.partition(5).await;
     assert_eq!(positions(&stored), covered);
     assert!(stored.is_sorted_by_key(|stored| stored.recorded_at));
-    assert_eq!(world.log.heads().await.expect("heads")[&Partition(5)], Position(150));
+    assert_eq!(world.log.reader().heads().await.expect("heads")[&Partition(5)], Position(150));
 }
 
 #[tokio::test]
@@ -411,11 +411,11 @@ async fn several_partitions_are_tailed_together() {
         (Partition(7), Position(1)),
         (Partition(15), Position(2)),
     ]);
-    let page = world.log.tail(&after, 3).await.expect("a tail");
+    let page = world.log.reader().tail(&after, 3).await.expect("a tail");
     let places: Vec<(i16, i64)> = page.iter().map(|s| (s.partition.0, s.position.0)).collect();
     assert_eq!(places, [(0, 1), (0, 2), (0, 3), (7, 2), (7, 3), (7, 4)]);
 
-    let heads = world.log.heads().await.expect("heads");
+    let heads = world.log.reader().heads().await.expect("heads");
     assert_eq!(heads.len(), 16);
     let written: Vec<i64> = heads.values().map(|head| head.0).filter(|head| *head > 0).collect();
     assert_eq!(written, [3, 5, 2]);
@@ -430,7 +430,8 @@ async fn a_stream_is_read_after_a_version() {
     let appended = world.log.append(append(athlete, vec![write])).await.expect("an append");
 
     let read = async |after, owner: Athlete| {
-        let read = world.log.read_stream(athlete.partition, owner.id, stream, Version(after));
+        let read =
+            world.log.reader().read_stream(athlete.partition, owner.id, stream, Version(after));
         read.await.expect("a stream")
     };
     let rest = read(3, athlete).await;
@@ -495,7 +496,7 @@ async fn an_append_wakes_the_readers_of_other_processes() {
     let world = World::new().await;
     let athlete = world.athlete(10).await;
     let other = world.database.log();
-    let mut changes = other.changes();
+    let mut changes = other.reader().changes();
     // The first hint says that it listens now.
     changes.changed().await.expect("a listener");
     for _ in 0..3 {
@@ -503,7 +504,7 @@ async fn an_append_wakes_the_readers_of_other_processes() {
         let mut after = BTreeMap::from([(athlete.partition, Position(appended.position.0 - 1))]);
         while after[&athlete.partition] < appended.position {
             changes.changed().await.expect("a hint");
-            if let Some(last) = other.tail(&after, 10).await.expect("a tail").last() {
+            if let Some(last) = other.reader().tail(&after, 10).await.expect("a tail").last() {
                 after.insert(last.partition, last.position);
             }
         }
@@ -644,7 +645,7 @@ async fn a_commit_whose_answer_was_lost_is_settled_by_reading() {
 async fn tokens_carry_the_epoch() {
     let world = World::new().await;
     let athlete = world.athlete(14).await;
-    let epoch = world.log.epoch().await.expect("an epoch");
+    let epoch = world.log.reader().epoch().await.expect("an epoch");
     let appended = world.append(athlete, world.workout(), 0, 2).await.expect("an append");
     assert_eq!((appended.epoch, appended.partition), (epoch, athlete.partition));
     let token = Positions::one(appended.epoch, appended.partition, appended.position).to_string();
@@ -660,7 +661,7 @@ async fn tokens_carry_the_epoch() {
         .await
         .expect("the owner may");
     let restarted = world.database.log();
-    assert_eq!(restarted.epoch().await.expect("an epoch"), next);
+    assert_eq!(restarted.reader().epoch().await.expect("an epoch"), next);
     let write = world.write(athlete, world.workout(), 0, 1);
     let appended = restarted.append(append(athlete, vec![write])).await.expect("an append");
     assert_eq!((appended.epoch, appended.position), (next, Position(3)));

@@ -60,12 +60,13 @@ pub(crate) async fn create(
     Ok(())
 }
 
-/// Moves the checkpoints on, if they are all where the caller believes them to be, and makes the
-/// unqualified names of the rest of the transaction mean the projection's tables. `false` when
-/// somebody else has moved any: then the caller must roll back.
+/// Moves the checkpoints on, if they and the log's line of history are all where the caller
+/// believes them to be, and makes the unqualified names of the rest of the transaction mean the
+/// projection's tables. `false` when anything else has moved: then the caller must roll back.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     projection: &str,
+    log_epoch: Epoch,
     from: &Checkpoints,
     to: &Checkpoints,
 ) -> Result<bool, sqlx::Error> {
@@ -83,6 +84,7 @@ pub(crate) async fn advance(
                    as b (partition, generation, believed, position, epoch, last_event)
                where c.projection = $1 and c.partition = b.partition
                    and c.generation = b.generation and c.position = b.believed
+                   and (select max(epoch) from log.epochs) = $8
                returning 1
            )
            select count(*) as "count!", set_config('search_path', $1, true) as search_path
@@ -94,6 +96,7 @@ pub(crate) async fn advance(
         &to.values().map(|checkpoint| checkpoint.position.0).collect::<Vec<i64>>(),
         &to.values().map(|checkpoint| checkpoint.epoch.0).collect::<Vec<i64>>(),
         &to.values().map(|checkpoint| checkpoint.last_event.clone()).collect::<Vec<String>>(),
+        log_epoch.0,
     )
     .fetch_one(connection)
     .await?;

@@ -1,33 +1,19 @@
-//! Running a projection: from the log's tail to committed rows.
+//! A projector: from events to committed rows, whoever brings the events.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     marker::PhantomData,
-    time::Duration,
 };
 
-use events::{EventId, Partition, Position};
-use log::{Database, Log, ReadError, Stored};
+use events::{Epoch, EventId, Partition, Position};
+use log::{Database, ReadError, Reader, Stored};
 use sqlx::{Acquire, Executor};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
 use crate::{
     Progress, Projection,
     checkpoint::{self, Checkpoint, Checkpoints},
 };
-
-/// Most events of one partition in one batch.
-const BATCH: usize = 500;
-
-/// Readers look for themselves so often, whether or not somebody woke them.
-const POLL: Duration = Duration::from_millis(500);
-
-/// New partitions of the log are looked for so often.
-const PREPARE: Duration = Duration::from_secs(5);
 
 /// Any number: whoever makes a projection's schema holds the lock of that number.
 const SCHEMA_LOCK: i64 = 0x1202;
@@ -78,26 +64,32 @@ pub enum Error {
         last_event: String,
     },
     /// Somebody else moved the checkpoint: another owner, or a swap. Nothing was written.
-    #[error("another owner has moved the checkpoints of {0}")]
+    #[error("another owner has moved the checkpoints of {0}, or the log was restored")]
     Fenced(&'static str),
 }
 
-/// Runs one projection over the log in Postgres.
+/// Builds one read model from the log.
 pub struct Projector<P> {
-    database: Database,
-    log: Log,
-    /// Where we believe the projection stands; `None` until read, and again after a doubt.
+    pub(crate) database: Database,
+    pub(crate) log: Reader,
+    /// Where we believe that all stands; `None` until read, and again after a doubt.
     /// Nothing kept in memory outlives a failed compare-and-swap.
-    checkpoints: Option<Checkpoints>,
+    standing: Option<Standing>,
     committed: watch::Sender<()>,
     projection: PhantomData<P>,
 }
 
+/// Where the log and the read model are.
+struct Standing {
+    epoch: Epoch,
+    checkpoints: Checkpoints,
+}
+
 impl<P: Projection> Projector<P> {
     /// A projector on the database, which must be allowed to make the projection's schema.
-    pub fn new(database: Database, log: Log) -> Self {
+    pub fn new(database: Database, log: Reader) -> Self {
         let committed = watch::Sender::new(());
-        Self { database, log, checkpoints: None, committed, projection: PhantomData }
+        Self { database, log, standing: None, committed, projection: PhantomData }
     }
 
     /// How queries of this process wait for the projection.
@@ -139,46 +131,6 @@ impl<P: Projection> Projector<P> {
         Ok(())
     }
 
-    /// Follows the log until told to stop. What goes wrong is logged and tried again, so that one
-    /// bad moment of Postgres ends nothing.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut changes = self.log.changes();
-        let mut pause = Duration::from_millis(50);
-        let mut prepared: Option<Instant> = None;
-        while !stop.is_cancelled() {
-            changes.mark_unchanged();
-            let step = async {
-                // Again and again, since the log may get more partitions.
-                if prepared.is_none_or(|at| at.elapsed() > PREPARE) {
-                    self.prepare().await?;
-                    self.checkpoints = None;
-                    prepared = Some(Instant::now());
-                }
-                self.step(None, BATCH).await
-            };
-            match step.await {
-                Ok(0) => {
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        _ = timeout(POLL, changes.changed()) => {}
-                    }
-                }
-                Ok(_) => pause = Duration::from_millis(50),
-                Err(error) => {
-                    match error {
-                        Error::Fenced(_) => tracing::info!(projection = P::SCHEMA, %error),
-                        _ => tracing::error!(projection = P::SCHEMA, %error, "does not go on"),
-                    }
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        () = sleep(pause) => {}
-                    }
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                }
-            }
-        }
-    }
-
     /// Takes the next events of the partitions given (all by default), at most `limit` of each,
     /// and answers how many there were.
     pub async fn step(
@@ -186,28 +138,66 @@ impl<P: Projection> Projector<P> {
         partitions: Option<&[Partition]>,
         limit: usize,
     ) -> Result<usize, Error> {
-        let checkpoints = match self.checkpoints.take() {
-            Some(checkpoints) => checkpoints,
-            None => self.load().await?,
-        };
-        let after: BTreeMap<Partition, Position> = checkpoints
+        let standing = self.stand().await?;
+        let after: BTreeMap<Partition, Position> = standing
+            .checkpoints
             .iter()
             .filter(|(partition, _)| partitions.is_none_or(|some| some.contains(partition)))
             .map(|(partition, checkpoint)| (*partition, checkpoint.position))
             .collect();
-        let events = match self.log.tail(&after, limit).await {
-            Ok(events) if events.is_empty() => {
-                self.checkpoints = Some(checkpoints);
-                return Ok(0);
+        let events = self.log.tail(&after, limit).await;
+        if matches!(&events, Ok(events) if events.is_empty()) {
+            self.standing = Some(standing);
+            return Ok(0);
+        }
+        self.apply(standing, events?).await
+    }
+
+    /// Takes events that somebody else brings, each partition's in order: passes over what was
+    /// taken before, and stops in a partition at the first that does not follow. Answers how many it
+    /// took, and in which partitions something is missing, to be read from the log itself.
+    pub async fn take(
+        &mut self,
+        events: Vec<Stored>,
+    ) -> Result<(usize, BTreeSet<Partition>), Error> {
+        let standing = self.stand().await?;
+        let mut last: BTreeMap<Partition, Position> = BTreeMap::new();
+        let mut missing = BTreeSet::new();
+        let mut next = Vec::with_capacity(events.len());
+        for event in events {
+            // Of a partition that the log got after we looked: it has a checkpoint soon.
+            let Some(checkpoint) = standing.checkpoints.get(&event.partition) else { continue };
+            let last = last.entry(event.partition).or_insert(checkpoint.position);
+            if event.position <= *last || missing.contains(&event.partition) {
+                continue;
             }
-            other => other?,
-        };
+            // One of another line of history may be what a restore has undone: only the log knows.
+            if event.position != last.next() || event.epoch != standing.epoch {
+                missing.insert(event.partition);
+                continue;
+            }
+            *last = event.position;
+            next.push(event);
+        }
+        if next.is_empty() {
+            self.standing = Some(standing);
+            return Ok((0, missing));
+        }
+        Ok((self.apply(standing, next).await?, missing))
+    }
+
+    /// Forgets what is kept in memory: others may have gone on.
+    pub(crate) fn doubt(&mut self) {
+        self.standing = None;
+    }
+
+    /// Proves, folds and commits events that follow on where we stand.
+    async fn apply(&mut self, mut standing: Standing, events: Vec<Stored>) -> Result<usize, Error> {
         let count = events.len();
-        let (batch, moved) = fold::<P>(&checkpoints, events)?;
-        self.commit(&checkpoints, &moved, batch).await?;
-        let mut checkpoints = checkpoints;
-        checkpoints.extend(moved);
-        self.checkpoints = Some(checkpoints);
+        let (batch, moved) = fold::<P>(&standing.checkpoints, events)?;
+        self.commit(&standing, &moved, batch).await?;
+        standing.checkpoints.extend(moved);
+        self.standing = Some(standing);
         self.committed.send_replace(());
         Ok(count)
     }
@@ -215,13 +205,14 @@ impl<P: Projection> Projector<P> {
     /// Rows and checkpoints in one transaction, the compare-and-swap first.
     async fn commit(
         &self,
-        from: &Checkpoints,
+        from: &Standing,
         to: &Checkpoints,
         batch: P::Batch,
     ) -> Result<(), Error> {
         let mut connection = self.database.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
-        if !checkpoint::advance(&mut transaction, P::SCHEMA, from, to).await? {
+        let (epoch, checkpoints) = (from.epoch, &from.checkpoints);
+        if !checkpoint::advance(&mut transaction, P::SCHEMA, epoch, checkpoints, to).await? {
             transaction.rollback().await?;
             return Err(Error::Fenced(P::SCHEMA));
         }
@@ -230,8 +221,17 @@ impl<P: Projection> Projector<P> {
         Ok(())
     }
 
-    /// Reads where the projection stands, and makes sure that the log still is the one it read.
-    async fn load(&self) -> Result<Checkpoints, Error> {
+    /// What is kept in memory of where all stands, else what is true.
+    async fn stand(&mut self) -> Result<Standing, Error> {
+        match self.standing.take() {
+            Some(standing) => Ok(standing),
+            None => self.load().await,
+        }
+    }
+
+    /// Reads where all stands, and makes sure that the log still is the one that was read.
+    async fn load(&self) -> Result<Standing, Error> {
+        let epoch = self.log.epoch().await?;
         let checkpoints = checkpoint::load(&self.database.pool, P::SCHEMA).await?;
         let before: BTreeMap<Partition, Position> = checkpoints
             .iter()
@@ -255,7 +255,7 @@ impl<P: Projection> Projector<P> {
                 });
             }
         }
-        Ok(checkpoints)
+        Ok(Standing { epoch, checkpoints })
     }
 }
 

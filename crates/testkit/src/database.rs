@@ -12,9 +12,10 @@ const TEMPLATE_LOCK: i64 = 0x1201;
 pub const MASTER_KEY: &str = "dGVzdCBtYXN0ZXIga2V5IHRlc3QgbWFzdGVyIGtleSE";
 
 /// Login roles with exactly the rights that the product's processes have.
-const ROLES: [(&str, &str); 2] = [
+const ROLES: [(&str, &str); 3] = [
     ("ironledger_test_api", "ironledger_api"),
     ("ironledger_test_projector", "ironledger_projector"),
+    ("ironledger_test_relay", "ironledger_relay"),
 ];
 
 /// A migrated database that is dropped with this value.
@@ -71,6 +72,11 @@ impl Database {
         self.url(ROLES[1].0)
     }
 
+    /// The address for a `relay` process.
+    pub fn relay_url(&self) -> String {
+        self.url(ROLES[2].0)
+    }
+
     fn url(&self, user: &str) -> String {
         use sqlx::ConnectOptions;
         let password = if user == self.server.get_username() { None } else { Some("test") };
@@ -91,6 +97,11 @@ impl Database {
     pub fn connect_projector(&self) -> log::Database {
         log::Database::new(&self.projector_url(), "ironledger test projector", 10)
             .expect("a database")
+    }
+
+    /// A connected database as a `relay` process has it.
+    pub fn connect_relay(&self) -> log::Database {
+        log::Database::new(&self.relay_url(), "ironledger test relay", 5).expect("a database")
     }
 
     /// The log as an `api` process has it.

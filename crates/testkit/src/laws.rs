@@ -3,10 +3,10 @@
 //! Rows depend on the log alone: not on how batches are cut, in which order partitions come, how
 //! often it is rebuilt, who else runs, or where it crashes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use events::Partition;
-use log::Log;
+use events::{Partition, Position};
+use log::{Log, Stored};
 use projector::{Error, Projection, Projector};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -25,6 +25,7 @@ pub async fn hold<P: Projection>(seed: u64) {
     for _ in 0..2 {
         assert_eq!(bench.built_in_random_batches().await, rows, "cuts and order of partitions");
     }
+    assert_eq!(bench.built_from_a_poor_feed().await, rows, "repeated, missing, mixed events");
     assert_eq!(bench.built_by_two_at_once().await, rows, "two owners at once");
     assert_eq!(bench.built_with_killed_connections().await, rows, "killed connections");
     assert_eq!(bench.built_with_failing_statements().await, rows, "failing statements");
@@ -60,7 +61,7 @@ impl<P: Projection> Bench<P> {
     }
 
     fn projector(&self) -> Projector<P> {
-        Projector::new(self.database.connect_projector(), self.log.clone())
+        Projector::new(self.database.connect_projector(), self.log.reader().clone())
     }
 
     async fn built_in_big_batches(&mut self) -> String {
@@ -73,7 +74,7 @@ impl<P: Projection> Bench<P> {
     async fn built_in_random_batches(&mut self) -> String {
         let mut projector = self.fresh().await;
         let all: Vec<Partition> =
-            self.log.heads().await.expect("the partitions").into_keys().collect();
+            self.log.reader().heads().await.expect("the partitions").into_keys().collect();
         let mut idle = 0;
         while idle < 3 {
             let mut some = all.clone();
@@ -85,6 +86,53 @@ impl<P: Projection> Bench<P> {
             idle = if taken == 0 && nothing_left { idle + 1 } else { 0 };
         }
         self.dump().await
+    }
+
+    /// Events are brought as Kafka may bring them: partitions mixed, some twice, some not at all,
+    /// some of a history that a restore has undone. What is missing is read from the log.
+    async fn built_from_a_poor_feed(&mut self) -> String {
+        let mut projector = self.fresh().await;
+        let mut feed = self.events().await;
+        let mut missed = 0;
+        while feed.values().any(|events| !events.is_empty()) {
+            let mut brought = Vec::new();
+            for events in feed.values_mut() {
+                let count = self.rng.random_range(0..8).min(events.len());
+                let mut next: Vec<Stored> = events[..count].to_vec();
+                match self.rng.random_range(0..6) {
+                    0 => next.truncate(count / 2),
+                    1 => next.extend_from_within(..),
+                    2 => next.iter_mut().for_each(|event| event.epoch.0 -= 1),
+                    _ => {}
+                }
+                // What was cut off stays away, or comes again.
+                if self.rng.random_bool(0.8) {
+                    events.drain(..count);
+                }
+                brought.append(&mut next);
+            }
+            let (_, missing) = projector.take(brought).await.expect("a batch");
+            missed += missing.len();
+            if !missing.is_empty() && self.rng.random_bool(0.7) {
+                let missing: Vec<Partition> = missing.into_iter().collect();
+                let limit = self.rng.random_range(1..20);
+                while projector.step(Some(&missing), limit).await.expect("a step") > 0 {}
+            }
+        }
+        assert!(missed > 10, "{missed} holes");
+        while projector.step(None, 100).await.expect("a step") > 0 {}
+        self.dump().await
+    }
+
+    /// The whole log, by partition.
+    async fn events(&self) -> BTreeMap<Partition, Vec<Stored>> {
+        let heads = self.log.reader().heads().await.expect("the partitions");
+        let all = heads.into_keys().map(|partition| (partition, Position(0))).collect();
+        let mut events: BTreeMap<Partition, Vec<Stored>> = BTreeMap::new();
+        for event in self.log.reader().tail(&all, 100_000).await.expect("the log") {
+            events.entry(event.partition).or_default().push(event);
+        }
+        events
     }
 
     /// Two owners of the same partitions: one of them is fenced off, batch by batch.
@@ -176,6 +224,35 @@ impl<P: Projection> Bench<P> {
         while other.step(None, 1000).await.expect("a step") > 0 {}
         assert!(matches!(stale.step(None, 5).await, Err(Error::Fenced(_))));
         assert_eq!(stale.step(None, 5).await.expect("it reads where it stands"), 0);
+        assert_eq!(self.dump().await, rows, "applied once");
+
+        // The same with events that Kafka has brought before the owner fell asleep.
+        let mut stale = self.fresh().await;
+        let brought: Vec<Stored> = self.events().await.into_values().flatten().collect();
+        let (first, rest) = brought.split_at(brought.len() / 3);
+        stale.take(first.to_vec()).await.expect("a batch");
+        let before = self.dump().await;
+        let mut other = self.projector();
+        while other.step(None, 1000).await.expect("a step") > 0 {}
+        assert_ne!(self.dump().await, before);
+        assert!(matches!(stale.take(rest.to_vec()).await, Err(Error::Fenced(_))));
+        let (taken, missing) = stale.take(rest.to_vec()).await.expect("it reads where it stands");
+        assert_eq!((taken, missing.len()), (0, 0));
+        assert_eq!(self.dump().await, rows, "applied once");
+
+        // Nor does an owner write that has not seen that the log was restored meanwhile.
+        let mut unaware = self.fresh().await;
+        unaware.take(first.to_vec()).await.expect("a batch");
+        let before = self.dump().await;
+        self.run(
+            "insert into log.epochs (epoch, reason) select max(epoch) + 1, 'test' from log.epochs",
+        )
+        .await;
+        assert!(matches!(unaware.take(rest.to_vec()).await, Err(Error::Fenced(_))));
+        assert_eq!(self.dump().await, before);
+        let (taken, missing) = unaware.take(rest.to_vec()).await.expect("it reads where it stands");
+        assert!(taken == 0 && !missing.is_empty(), "of the old epoch, only the log knows");
+        while unaware.step(None, 1000).await.expect("a step") > 0 {}
         assert_eq!(self.dump().await, rows, "applied once");
     }
 

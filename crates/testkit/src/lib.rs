@@ -8,10 +8,12 @@
 
 pub mod api;
 mod database;
+mod kafka;
 pub mod laws;
 pub mod process;
 pub mod simulate;
 
 pub use api::{Answer, Client, PASSWORD, bench, email, new_id};
 pub use database::{Database, MASTER_KEY};
+pub use kafka::{Kafka, prove_complete};
 pub use process::{App, Process, TOKEN_KEY, eventually};

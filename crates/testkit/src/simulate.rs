@@ -45,7 +45,7 @@ impl Simulator {
     ) -> Vec<Athlete> {
         let api = database.connect_api();
         let partitions: Vec<Partition> =
-            log.heads().await.expect("the partitions").into_keys().collect();
+            log.reader().heads().await.expect("the partitions").into_keys().collect();
         let mut all = Vec::with_capacity(athletes);
         for _ in 0..athletes {
             let id = AthleteId::new(self.uuid()).expect("an id of version 7");

@@ -29,15 +29,15 @@ pub(crate) async fn follow(
     page: usize,
     stop: watch::Receiver<Option<BTreeMap<Partition, Position>>>,
 ) -> Result<Vec<Seen>> {
-    let mut changes = log.changes();
-    let heads = log.heads().await?;
+    let mut changes = log.reader().changes();
+    let heads = log.reader().heads().await?;
     let mut after: BTreeMap<Partition, Position> =
         heads.into_keys().map(|partition| (partition, Position(0))).collect();
     let mut recorded_at: HashMap<Partition, Timestamp> = HashMap::new();
     let mut seen = Vec::new();
     loop {
         let ends = stop.borrow().clone();
-        let events = log.tail(&after, page).await?;
+        let events = log.reader().tail(&after, page).await?;
         for stored in &events {
             let recorded = stored.decode()?;
             let Event::SetRemoved(removed) = recorded.event else {

@@ -331,7 +331,7 @@ impl Writer {
 
     /// Nothing when the connection was cut meanwhile.
     async fn read(&self, owner: &Owner, stream: Stream, after: Version) -> Option<Vec<Stored>> {
-        self.log.read_stream(owner.partition, owner.id, stream, after).await.ok()
+        self.log.reader().read_stream(owner.partition, owner.id, stream, after).await.ok()
     }
 
     /// Tells of events that the log says it has: where they are is read.

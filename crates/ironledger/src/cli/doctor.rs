@@ -2,17 +2,23 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use log::{Database, Keys, Random};
+use log::{
+    Database, Keys, Random, Reader,
+    kafka::{self, Lag},
+};
 use servers::Postgres;
 use sqlx::{Connection, PgConnection};
 
 use super::say;
-use crate::settings::{User, Where, data_folder};
+use crate::settings::{OnKafka, User, Where, data_folder};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Where,
+
+    #[command(flatten)]
+    kafka: OnKafka,
 }
 
 /// Tells findings, and remembers whether any was bad.
@@ -58,6 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 Ok(Ok(mut connection)) => {
                     inspect(&mut connection, &mut findings).await?;
                     try_master_key(&arguments.place, &url, &mut findings).await?;
+                    try_kafka(&arguments.kafka, &url, &mut findings).await?;
                 }
                 Ok(Err(error)) => findings.bad(
                     &format!("the database does not answer: {error}"),
@@ -88,6 +95,35 @@ async fn try_master_key(place: &Where, url: &str, findings: &mut Findings) -> an
             "the master key cannot be tried",
             "run `ironledger migrate`, or sign in to the database as a user of ironledger_api",
         ),
+    }
+    Ok(())
+}
+
+/// Whether Kafka has a topic as the log needs it, and how far the relay is.
+async fn try_kafka(kafka: &OnKafka, url: &str, findings: &mut Findings) -> anyhow::Result<()> {
+    let Some(kafka) = kafka.kafka()? else { return Ok(()) };
+    let database = Database::new(url, "ironledger doctor", 1)?;
+    let Ok(heads) = Reader::open(&database).heads().await else { return Ok(()) };
+    match kafka.has_topic(heads.len()).await {
+        Ok(true) => findings.good(&format!("Kafka has the topic {}", kafka.topic())),
+        Ok(false) => findings.bad(
+            &format!("Kafka has no topic {}", kafka.topic()),
+            "run `ironledger relay`, which makes it",
+        ),
+        Err(error) => findings.bad(&error.to_string(), "see docs/operations.md, \"Kafka\""),
+    }
+    match kafka::lag(&database.pool).await? {
+        Lag { leader: false, events, .. } => findings.bad(
+            &format!("no relay leads; Kafka is {events} events behind the log"),
+            "run `ironledger relay`",
+        ),
+        Lag { events, seconds, .. } if seconds > 30.0 => findings.bad(
+            &format!("Kafka is {events} events, {seconds:.0} s behind the log"),
+            "see what the relay says",
+        ),
+        Lag { events, seconds, .. } => {
+            findings.good(&format!("Kafka is {events} events, {seconds:.1} s behind the log"));
+        }
     }
     Ok(())
 }

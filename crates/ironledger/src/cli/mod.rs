@@ -7,6 +7,7 @@ mod doctor;
 mod import;
 mod migrate;
 mod projector;
+mod relay;
 mod up;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ pub(crate) enum Command {
     Up(up::Arguments),
     /// Serve the HTTP interface.
     Api(api::Arguments),
+    /// Publish the log on Kafka, for as long as it runs.
+    Relay(relay::Arguments),
     /// Build one read model from the log, for as long as it runs.
     Projector(projector::Arguments),
     /// Bring the database to the shape of this version.
@@ -35,6 +38,7 @@ impl Command {
         match self {
             Self::Up(arguments) => up::run(arguments).await,
             Self::Api(arguments) => api::run(arguments).await,
+            Self::Relay(arguments) => relay::run(arguments).await,
             Self::Projector(arguments) => projector::run(arguments).await,
             Self::Migrate(arguments) => migrate::run(arguments).await,
             Self::Import(arguments) => import::run(arguments).await,

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use log::{Clock, Database, Keys, Log, Options, Random};
+use log::{Clock, Database, Random, Reader, kafka::Consumer};
 use projections::history::History;
 use projector::{Projection, Projector};
+use tokio_util::sync::CancellationToken;
 
 use super::say;
 use crate::{
     app,
-    settings::{User, Where},
+    settings::{OnKafka, User, Where},
 };
 
 #[derive(clap::Args)]
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     place: Where,
+
+    #[command(flatten)]
+    kafka: OnKafka,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -29,17 +33,32 @@ enum Name {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let url = arguments.place.url(User::Projector)?;
-    let database = Database::new(&url, "ironledger projector", 5)?;
-    let (random, master) = (Random::system(), arguments.place.secrets()?.master_key()?);
-    let keys = Keys::new(database.pool.clone(), master, random);
-    let log = Log::open(&database, keys, Clock::system(), &Options::default());
     let stop = app::stop_signal()?;
     match arguments.name {
-        Name::History => {
-            say!("projecting {}", History::SCHEMA);
-            Projector::<History>::new(database, log).run(stop).await;
-        }
+        Name::History => project::<History>(&arguments, stop).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// From Kafka if there is one, else from Postgres, in both cases beside others of the same model.
+async fn project<P: Projection>(
+    arguments: &Arguments,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let url = arguments.place.url(User::Projector)?;
+    let database = Database::new(&url, "ironledger projector", 5)?;
+    let reader = Reader::open(&database);
+    let projector = Projector::<P>::new(database, reader);
+    match arguments.kafka.kafka()? {
+        Some(kafka) => {
+            say!("projecting {} from {}", P::SCHEMA, kafka.topic());
+            projector.run_on_kafka(Consumer::join(&kafka, P::SCHEMA)?, stop).await;
+        }
+        None => {
+            say!("projecting {} from Postgres", P::SCHEMA);
+            let member = Random::system().uuid(Clock::system().now());
+            projector.run_shared(member, stop).await;
+        }
+    }
+    Ok(())
 }

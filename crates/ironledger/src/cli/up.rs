@@ -73,7 +73,7 @@ async fn serve(
     // The projector reads the log of the application, and so hears of appends without a detour.
     let app = App::new(&database, secrets)?;
     app.check_master_key().await?;
-    let projector = Projector::<History>::new(for_projector, app.commands.log.clone());
+    let projector = Projector::<History>::new(for_projector, app.commands.log.reader().clone());
     let app = app.with_progress(vec![(History::SCHEMA, projector.progress())]);
     projector.prepare().await?;
     let projecting = CancellationToken::new();
@@ -110,7 +110,12 @@ async fn set_up(postgres: &Postgres) -> Result<()> {
     server.close().await?;
     let mut database = PgConnection::connect(&postgres.url(owner, DATABASE)).await?;
     migrate::migrate(&mut database).await?;
-    for (user, role) in [(User::Api, "ironledger_api"), (User::Projector, "ironledger_projector")] {
+    let users = [
+        (User::Api, "ironledger_api"),
+        (User::Projector, "ironledger_projector"),
+        (User::Relay, "ironledger_relay"),
+    ];
+    for (user, role) in users {
         let login = user.login();
         let make = format!(
             "do $$ begin

@@ -114,7 +114,7 @@ impl<S: State> Streams<S> {
         if let Some(loaded) = self.cache.get(&(owner, stream)).await {
             return Ok((loaded, false));
         }
-        let empty = Loaded::empty(self.log.epoch().await.map_err(unreadable)?, partition);
+        let empty = Loaded::empty(self.log.reader().epoch().await.map_err(unreadable)?, partition);
         Ok((self.refreshed(owner, partition, stream, &Arc::new(empty)).await?, true))
     }
 
@@ -173,6 +173,7 @@ impl<S: State> Streams<S> {
     ) -> Result<Option<Loaded<S>>, Error> {
         let events = self
             .log
+            .reader()
             .read_stream(partition, owner, stream, known.version)
             .await
             .map_err(unreadable)?;

@@ -1,0 +1,134 @@
+//! The log on Kafka: how clients connect, and what the topic is called.
+//!
+//! Postgres is the truth, Kafka carries it to many readers: a [`Relay`] publishes the partitions
+//! of the log on the partitions of one topic, a [`Consumer`] hands them to a projector. Nothing
+//! here needs Kafka's transactions; what a topic may hold twice is told apart by positions.
+
+mod consumer;
+mod lease;
+mod producer;
+mod record;
+mod relay;
+mod tail;
+mod topic;
+
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+pub use consumer::{Consumer, Received};
+pub use record::{NotOurs, Record};
+pub use relay::{Lag, Leader, Relay, RelayError, lag};
+pub use topic::WrongTopic;
+
+/// How Kafka is reached, and under which prefix the product's topics and groups are.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    brokers: String,
+    prefix: String,
+    properties: Vec<(String, String)>,
+}
+
+/// A line of client properties that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the Kafka properties is not NAME=VALUE")]
+pub struct InvalidProperties {
+    /// Which line.
+    pub line: usize,
+}
+
+impl Kafka {
+    /// The brokers, as `host:port` with commas between them; topics are `<prefix>.log` and so on.
+    pub fn new(brokers: &str, prefix: &str) -> Self {
+        Self { brokers: brokers.to_owned(), prefix: prefix.to_owned(), properties: Vec::new() }
+    }
+
+    /// The same with properties of librdkafka, such as those of TLS and SASL: a line each,
+    /// `name=value`; empty lines and those that begin with `#` say nothing. What the relay's and the
+    /// consumer's promises rest on cannot be changed by them.
+    pub fn with_properties(mut self, text: &str) -> Result<Self, InvalidProperties> {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) =
+                line.split_once('=').ok_or(InvalidProperties { line: number + 1 })?;
+            self.properties.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+        Ok(self)
+    }
+
+    /// The topic of the log.
+    pub fn topic(&self) -> String {
+        format!("{}.log", self.prefix)
+    }
+
+    /// The consumer group of a projection.
+    pub fn group(&self, projection: &str) -> String {
+        format!("{}.{projection}", self.prefix)
+    }
+
+    /// Whether the topic of the log is there, as a log of so many partitions needs it.
+    pub async fn has_topic(&self, partitions: usize) -> Result<bool, RelayError> {
+        Ok(topic::Topic::new(self)?.check(partitions).await?)
+    }
+
+    /// What all clients have in common; `name` is how operators see them.
+    fn client(&self, name: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", name)
+            // A broker that comes back is found soon.
+            .set("reconnect.backoff.ms", "100")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "5000")
+            .set("allow.auto.create.topics", "false");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+}
+
+/// Where librdkafka's own words go. That a broker is away is said by those who need it, once.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    tracing::debug!(?level, facility, message, "librdkafka");
+}
+
+fn log_error(error: &KafkaError, reason: &str) {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Resolve,
+        ) => tracing::warn!(reason, "Kafka is away"),
+        _ => tracing::warn!(%error, reason, "Kafka"),
+    }
+}
+
+/// Runs what blocks on Kafka where it disturbs nobody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, KafkaError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(KafkaError::Canceled))
+}

@@ -1,0 +1,168 @@
+//! Writing to the topic so that, within a partition, nothing is missing and nothing overtakes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use events::{Partition, Position};
+use rdkafka::{
+    ClientContext, Message,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
+};
+use tokio::{sync::watch, time::sleep};
+
+use super::{Kafka, Record, log_error, log_line};
+use crate::Stored;
+
+/// How much may be on its way: enough to keep the broker busy, little enough to be bounded.
+const IN_FLIGHT: usize = 50_000;
+const IN_FLIGHT_KIB: usize = 64 * 1024;
+
+/// Publishes events, and knows which of them Kafka has. One that failed is of no more use: what
+/// it had in its hands is thrown away, and another goes on from what Kafka has.
+pub(super) struct Producer {
+    client: ThreadedProducer<Deliveries>,
+    topic: String,
+    deliveries: Arc<Inner>,
+}
+
+/// Hears from librdkafka's threads what became of each record.
+struct Deliveries(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last position of each partition that Kafka has acknowledged, with all before it.
+    acknowledged: BTreeMap<Partition, Position>,
+    failure: Option<KafkaError>,
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: KafkaError) {
+        self.state().failure.get_or_insert(error);
+        self.changed.send_replace(());
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.0.fail(error.clone());
+        }
+        log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    /// The position.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
+        match result {
+            Err((error, _)) => self.0.fail(error.clone()),
+            Ok(message) => {
+                let partition = Partition(i16::try_from(message.partition()).unwrap_or(-1));
+                let position = Position(i64::try_from(position).unwrap_or(-1));
+                let mut state = self.0.state();
+                // After a failure nothing counts any more: it may have left a hole.
+                if state.failure.is_none() {
+                    state.acknowledged.insert(partition, position);
+                    drop(state);
+                    self.0.changed.send_replace(());
+                }
+            }
+        }
+    }
+}
+
+impl Producer {
+    /// A new producer; it connects by and by.
+    pub(super) fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+        let inner = Arc::new(Inner { state: Mutex::default(), changed: watch::Sender::new(()) });
+        let client = kafka
+            .client("ironledger-relay")
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // Otherwise librdkafka drops a message that waits too long, and goes on with the next.
+            .set("message.timeout.ms", "0")
+            .set("enable.gapless.guarantee", "true")
+            // A partition that was made anew takes any first batch, so that a second one on its
+            // way could overtake the first. It costs nothing: see docs/performance.md.
+            .set("max.in.flight.requests.per.connection", "1")
+            .set("linger.ms", "1")
+            .set("batch.size", "900000")
+            .set("batch.num.messages", "10000")
+            .set("compression.type", "lz4")
+            .set("queue.buffering.max.messages", IN_FLIGHT.to_string())
+            .set("queue.buffering.max.kbytes", IN_FLIGHT_KIB.to_string())
+            .set("request.timeout.ms", "10000")
+            .create_with_context(Deliveries(inner.clone()))?;
+        Ok(Self { client, topic: kafka.topic(), deliveries: inner })
+    }
+
+    /// Hands an event over; waits while too much is on its way.
+    pub(super) async fn send(&self, event: &Stored) -> Result<(), KafkaError> {
+        let Record { key, payload, headers } = Record::of(event);
+        let mut record =
+            BaseRecord::with_opaque_to(&self.topic, event.position.0.unsigned_abs() as usize)
+                .partition(event.partition.0.into())
+                .key(&key)
+                .payload(payload)
+                .headers(headers);
+        loop {
+            self.check()?;
+            match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err((error, back)) => {
+                    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                        return Err(error);
+                    }
+                    record = back;
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
+
+    /// The last position of each partition that Kafka has, of those sent by this producer.
+    pub(super) fn acknowledged(&self) -> BTreeMap<Partition, Position> {
+        self.deliveries.state().acknowledged.clone()
+    }
+
+    /// The failure, if there was one.
+    pub(super) fn check(&self) -> Result<(), KafkaError> {
+        match &self.deliveries.state().failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes with every acknowledgement and failure.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.deliveries.changed.subscribe()
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // Nothing more of what waits here may go out: somebody else goes on.
+        self.client.purge(PurgeConfig::default().queue().inflight());
+    }
+}

@@ -1,0 +1,467 @@
+//! The relay: publishes the log on Kafka, in order and without a hole, one leader at a time.
+//!
+//! What holds, without Kafka's transactions: **in each partition of the topic, first occurrences
+//! are in order and without a hole since the topic was last made.** A leader publishes from
+//! `max(published, last record on Kafka)` on, and a producer's records arrive as a run without a
+//! gap. A former leader that wakes up late still adds the rest of its own run. That run began at or
+//! below what the topic held, so it can only repeat, or go on where the topic ends; readers drop
+//! what they have.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use events::{Partition, Position};
+use rdkafka::error::KafkaError;
+use sqlx::PgPool;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Kafka,
+    lease::Lease,
+    producer::Producer,
+    tail,
+    topic::{self, Topic, WrongTopic},
+};
+use crate::{Database, ReadError, Reader};
+
+/// Most events of one partition in one page.
+const PAGE: usize = 500;
+
+/// How often another relay asks for the lead.
+const ASK: Duration = Duration::from_millis(500);
+
+/// The log is looked at so often, whether or not somebody woke us.
+const POLL: Duration = Duration::from_millis(200);
+
+/// What Kafka has acknowledged is noted so often. A crash in between costs a look at the topic.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// The topic is held to its settings so often, and a leader that is behind says so.
+const INSPECT: Duration = Duration::from_secs(5);
+
+/// What is still on its way when we are told to stop may take so long.
+const REST: Duration = Duration::from_secs(3);
+
+/// Records at the end of a partition that are looked at first, and at most.
+const WINDOW: (i64, i64) = (100, 10_000);
+
+/// Why nothing is published at the moment.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// Kafka did not take something, or is away.
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The topic is not as the log needs it.
+    #[error(transparent)]
+    WrongTopic(#[from] WrongTopic),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    /// Postgres did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The topic was deleted, or the log has more partitions than before.
+    #[error("the topic or the number of partitions has changed")]
+    Changed,
+    /// Another relay leads.
+    #[error("another relay leads")]
+    NotLeading,
+}
+
+impl From<topic::Error> for RelayError {
+    fn from(error: topic::Error) -> Self {
+        match error {
+            topic::Error::Wrong(wrong) => Self::WrongTopic(wrong),
+            topic::Error::Kafka(error) => Self::Kafka(error),
+        }
+    }
+}
+
+/// How far Kafka is behind the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Lag {
+    /// Whether a relay has the lead.
+    pub leader: bool,
+    /// Events on the log that Kafka has not acknowledged.
+    pub events: i64,
+    /// Age of the oldest of them, in seconds; 0 when there is none.
+    pub seconds: f64,
+}
+
+/// Publishes the log for as long as it leads. Run several: one leads, the others wait.
+pub struct Relay {
+    database: Database,
+    reader: Reader,
+    kafka: Kafka,
+    holder: Uuid,
+}
+
+/// A relay that has the lead, or believes so.
+pub struct Leader<'a> {
+    relay: &'a Relay,
+    term: i64,
+    topic: Arc<Topic>,
+    producer: Producer,
+    /// Handed to the producer, or on the topic already.
+    sent: BTreeMap<Partition, Position>,
+    /// Noted in Postgres.
+    published: BTreeMap<Partition, Position>,
+}
+
+impl Relay {
+    /// A relay of the log of a database; `holder` is its own name among relays.
+    pub fn new(database: Database, kafka: Kafka, holder: Uuid) -> Self {
+        let reader = Reader::open(&database);
+        Self { database, reader, kafka, holder }
+    }
+
+    /// Leads whenever nobody else does, until told to stop. What goes wrong is said and tried
+    /// again.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pause = Pause::new();
+        while !stop.is_cancelled() {
+            let lease = match self.take().await {
+                Ok(Some(lease)) => lease,
+                Ok(None) => {
+                    pause.reset();
+                    or_stop(&stop, sleep(ASK)).await;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot ask for the lead");
+                    or_stop(&stop, pause.wait()).await;
+                    continue;
+                }
+            };
+            tracing::info!(term = lease.term, "leads");
+            tokio::select! {
+                () = lease.keep(&self.database) => {
+                    tracing::warn!(term = lease.term, "has lost the lead");
+                }
+                () = self.publish(&lease, &stop) => {
+                    if let Err(error) = lease.release(&self.database).await {
+                        tracing::debug!(%error, "the lease runs out by itself");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<Option<Lease>, sqlx::Error> {
+        let mut connection = self.database.pool.acquire().await?;
+        Lease::take(&mut connection, self.holder).await
+    }
+
+    /// Takes the lead if nobody has it, and opens the topic. For those who go step by step: the
+    /// lease is not renewed.
+    pub async fn lead(&self) -> Result<Option<Leader<'_>>, RelayError> {
+        match self.take().await? {
+            Some(lease) => Leader::open(self, lease.term).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Publishes until told to stop, or until somebody else leads.
+    async fn publish(&self, lease: &Lease, stop: &CancellationToken) {
+        let mut pause = Pause::new();
+        while !stop.is_cancelled() && lease.holds() {
+            match self.publish_until_failure(lease, stop, &mut pause).await {
+                Ok(()) => return,
+                Err(RelayError::NotLeading) => {
+                    tracing::warn!(term = lease.term, "another relay leads");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "publishes nothing");
+                    or_stop(stop, pause.wait()).await;
+                }
+            }
+        }
+    }
+
+    async fn publish_until_failure(
+        &self,
+        lease: &Lease,
+        stop: &CancellationToken,
+        pause: &mut Pause,
+    ) -> Result<(), RelayError> {
+        let mut leader = Leader::open(self, lease.term).await?;
+        pause.reset();
+        let (topic, partitions) = (leader.topic.clone(), leader.sent.len());
+        tokio::select! {
+            error = self.watch_over(&topic, partitions) => return Err(error),
+            pumped = self.pump(&mut leader, lease, stop) => pumped?,
+        }
+        leader.finish().await
+    }
+
+    /// Sends and notes, until told to stop.
+    async fn pump(
+        &self,
+        leader: &mut Leader<'_>,
+        lease: &Lease,
+        stop: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let mut appended = self.reader.changes();
+        let mut settled = Instant::now();
+        while !stop.is_cancelled() {
+            if !lease.holds() {
+                return Err(RelayError::NotLeading);
+            }
+            appended.mark_unchanged();
+            let sent = leader.step().await?;
+            if sent == 0 || settled.elapsed() >= SETTLE {
+                leader.settle().await?;
+                settled = Instant::now();
+            }
+            if sent == 0 {
+                let look = if leader.is_settled() { POLL } else { SETTLE / 4 };
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = appended.changed() => {}
+                    () = sleep(look) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Comes back when the topic is not what it was, and tells meanwhile how far behind it is.
+    async fn watch_over(&self, topic: &Topic, partitions: usize) -> RelayError {
+        loop {
+            sleep(INSPECT).await;
+            match lag(&self.database.pool).await {
+                Ok(Lag { events: 0, .. }) | Err(_) => {}
+                Ok(Lag { events, seconds, .. }) => {
+                    tracing::info!(events, seconds, "behind the log")
+                }
+            }
+            match self.reader.heads().await {
+                Ok(heads) if heads.len() != partitions => return RelayError::Changed,
+                _ => {}
+            }
+            match topic.check(partitions).await {
+                Ok(false) => return RelayError::Changed,
+                Err(topic::Error::Wrong(wrong)) => return wrong.into(),
+                // That Kafka is away, the producer bears; it goes on by itself.
+                Ok(true) | Err(topic::Error::Kafka(_)) => {}
+            }
+        }
+    }
+
+    /// The last position of each partition that is on the topic, of the log's present history.
+    ///
+    /// What else lies there is passed over: foreign records, and what a restore of the log from a
+    /// backup made undone.
+    async fn last_on_topic(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<BTreeMap<Partition, Position>, RelayError> {
+        let mut last = BTreeMap::new();
+        let mut open = partitions.to_vec();
+        let mut window = WINDOW.0;
+        while !open.is_empty() && window <= WINDOW.1 {
+            let found = tail::last_events(&self.kafka, &open, window).await?;
+            // One that has fewer records than the window holds was seen whole.
+            open.retain(|partition| found.get(partition).is_some_and(|tail| tail.reaches_back));
+            for (partition, tail) in found {
+                for (position, id) in tail.events {
+                    let before = BTreeMap::from([(partition, Position(position.0 - 1))]);
+                    let there = self.reader.tail(&before, 1).await?;
+                    if there
+                        .first()
+                        .is_some_and(|event| (event.position, event.id) == (position, id))
+                    {
+                        last.insert(partition, position);
+                        open.retain(|other| *other != partition);
+                        break;
+                    }
+                }
+            }
+            window *= 10;
+        }
+        Ok(last)
+    }
+}
+
+impl<'a> Leader<'a> {
+    /// Makes or checks the topic, takes over the note of what is published, and finds out where
+    /// to go on.
+    async fn open(relay: &'a Relay, term: i64) -> Result<Self, RelayError> {
+        let partitions: Vec<Partition> = relay.reader.heads().await?.into_keys().collect();
+        let pool = &relay.database.pool;
+        let topic = Arc::new(Topic::new(&relay.kafka)?);
+        topic.ensure(partitions.len(), published_partitions(pool).await?).await?;
+
+        let mut published = take_over(pool, &partitions, term).await?;
+        for (partition, position) in relay.last_on_topic(&partitions).await? {
+            let noted = published.entry(partition).or_default();
+            *noted = position.max(*noted);
+        }
+        note(pool, &published, term).await?;
+        tracing::info!(
+            term,
+            published = published.values().map(|at| at.0).sum::<i64>(),
+            "publishes"
+        );
+        let producer = Producer::new(&relay.kafka)?;
+        Ok(Self { relay, term, topic, producer, sent: published.clone(), published })
+    }
+
+    /// Sends the next page of every partition, and answers how many events that was.
+    pub async fn step(&mut self) -> Result<usize, RelayError> {
+        self.producer.check()?;
+        let events = self.relay.reader.tail(&self.sent, PAGE).await?;
+        for event in &events {
+            self.producer.send(event).await?;
+            self.sent.insert(event.partition, event.position);
+        }
+        Ok(events.len())
+    }
+
+    /// Notes in Postgres what Kafka has acknowledged; refused when another leader has taken over.
+    pub async fn settle(&mut self) -> Result<(), RelayError> {
+        let mut moved = self.producer.acknowledged();
+        moved.retain(|partition, position| self.published.get(partition) != Some(position));
+        if !moved.is_empty() {
+            note(&self.relay.database.pool, &moved, self.term).await?;
+            self.published.extend(moved);
+        }
+        Ok(())
+    }
+
+    /// Waits until Kafka has what was sent, for as long as that may take, and notes it.
+    pub async fn finish(mut self) -> Result<(), RelayError> {
+        let mut delivered = self.producer.changes();
+        let deadline = Instant::now() + REST;
+        loop {
+            delivered.mark_unchanged();
+            self.producer.check()?;
+            self.settle().await?;
+            if self.is_settled() || Instant::now() > deadline {
+                return Ok(());
+            }
+            timeout_at(deadline, delivered.changed()).await.ok();
+        }
+    }
+
+    /// Whether all that was sent is on Kafka, and noted.
+    fn is_settled(&self) -> bool {
+        self.sent == self.published
+    }
+}
+
+/// How far Kafka is behind the log, as any process may ask.
+pub async fn lag(pool: &PgPool) -> Result<Lag, sqlx::Error> {
+    let lag = sqlx::query!(
+        r#"select exists (
+                   select from log.relay_lease where expires_at > clock_timestamp()
+               ) as "leader!",
+               coalesce(sum(coalesce(head.position, 0) - coalesce(published.position, 0)), 0)::bigint
+                   as "events!",
+               coalesce(extract(epoch from clock_timestamp() - min(next.recorded_at)), 0)::float8
+                   as "seconds!"
+           from (
+               select substring(c.relname from '^events_(\d+)$')::smallint as number
+               from pg_inherits i join pg_class c on c.oid = i.inhrelid
+               where i.inhparent = 'log.events'::regclass
+           ) as p
+           left join log.published on published.partition = p.number
+           left join lateral (
+               select position from log.events
+               where partition = p.number order by position desc limit 1
+           ) as head on true
+           left join log.events as next on next.partition = p.number
+               and next.position = coalesce(published.position, 0) + 1"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Lag { leader: lag.leader, events: lag.events, seconds: lag.seconds.max(0.0) })
+}
+
+/// How many partitions a relay has ever published.
+async fn published_partitions(pool: &PgPool) -> Result<usize, sqlx::Error> {
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from log.published"#)
+        .fetch_one(pool)
+        .await?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// Puts our term on the notes, so that an earlier leader can write none any more.
+async fn take_over(
+    pool: &PgPool,
+    partitions: &[Partition],
+    term: i64,
+) -> Result<BTreeMap<Partition, Position>, RelayError> {
+    let numbers: Vec<i16> = partitions.iter().map(|partition| partition.0).collect();
+    let rows = sqlx::query!(
+        "insert into log.published (partition, term, position)
+         select partition, $2, 0 from unnest($1::smallint[]) as partition
+         on conflict (partition) do update set term = excluded.term
+         where published.term <= excluded.term
+         returning partition, position",
+        &numbers,
+        term,
+    )
+    .fetch_all(pool)
+    .await?;
+    if rows.len() != partitions.len() {
+        return Err(RelayError::NotLeading);
+    }
+    Ok(rows.into_iter().map(|row| (Partition(row.partition), Position(row.position))).collect())
+}
+
+/// Notes positions as published, if no later leader has taken the notes over.
+async fn note(
+    pool: &PgPool,
+    positions: &BTreeMap<Partition, Position>,
+    term: i64,
+) -> Result<(), RelayError> {
+    let partitions: Vec<i16> = positions.keys().map(|partition| partition.0).collect();
+    let positions: Vec<i64> = positions.values().map(|position| position.0).collect();
+    let noted = sqlx::query!(
+        "update log.published
+         set position = moved.position, updated_at = clock_timestamp()
+         from unnest($1::smallint[], $2::bigint[]) as moved (partition, position)
+         where published.partition = moved.partition and published.term = $3
+             and published.position <= moved.position",
+        &partitions,
+        &positions,
+        term,
+    )
+    .execute(pool)
+    .await?;
+    if noted.rows_affected() != partitions.len() as u64 {
+        return Err(RelayError::NotLeading);
+    }
+    Ok(())
+}
+
+/// Waits that grow while nothing gets better.
+struct Pause(Duration);
+
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+
+    async fn wait(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+}
+
+async fn or_stop(stop: &CancellationToken, waiting: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = waiting => {}
+    }
+}

@@ -1,0 +1,85 @@
+//! What the partitions of the topic end with.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use events::{EventId, Partition, Position};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use super::{Kafka, Quiet, Record, blocking};
+
+/// A broker that does not answer for so long is away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The end of a partition.
+#[derive(Default)]
+pub(super) struct Tail {
+    /// The events of ours among its last records, last first.
+    pub(super) events: Vec<(Position, EventId)>,
+    /// Whether there are records before those that were looked at.
+    pub(super) reaches_back: bool,
+}
+
+/// What is among the last `window` records of each partition that has any.
+pub(super) async fn last_events(
+    kafka: &Kafka,
+    partitions: &[Partition],
+    window: i64,
+) -> Result<BTreeMap<Partition, Tail>, KafkaError> {
+    let (kafka, partitions) = (kafka.clone(), partitions.to_vec());
+    blocking(move || read(&kafka, &partitions, window)).await
+}
+
+fn read(
+    kafka: &Kafka,
+    partitions: &[Partition],
+    window: i64,
+) -> Result<BTreeMap<Partition, Tail>, KafkaError> {
+    let consumer: BaseConsumer<Quiet> = kafka
+        .client("ironledger-relay")
+        // Never joined: librdkafka wants one for whoever reads.
+        .set("group.id", kafka.group("relay"))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create_with_context(Quiet)?;
+    let topic = kafka.topic();
+    let mut wanted = TopicPartitionList::new();
+    let mut found: BTreeMap<Partition, Tail> = BTreeMap::new();
+    for partition in partitions {
+        let (low, high) = consumer.fetch_watermarks(&topic, partition.0.into(), PATIENCE)?;
+        if low < high {
+            let from = Offset::Offset(low.max(high - window));
+            wanted.add_partition_offset(&topic, partition.0.into(), from)?;
+            let tail = Tail { events: Vec::new(), reaches_back: low < high - window };
+            found.insert(*partition, tail);
+        }
+    }
+    consumer.assign(&wanted)?;
+
+    let mut open = found.len();
+    let deadline = Instant::now() + PATIENCE;
+    while open > 0 {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                // What is not ours says nothing about how far we are.
+                if let Ok(event) = Record::event(&message) {
+                    let tail = found.entry(event.partition).or_default();
+                    tail.events.insert(0, (event.position, event.id));
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => return Err(error),
+            None => {}
+        }
+        if Instant::now() > deadline {
+            return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+        }
+    }
+    Ok(found)
+}

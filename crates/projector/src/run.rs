@@ -1,0 +1,275 @@
+//! Keeping a read model up to date: where its events come from, and which partitions are whose.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use events::{Partition, Position};
+use log::kafka::{Consumer, Received};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Error, Projection, Projector, checkpoint, shares::Shares};
+
+/// Most events of one partition in one batch.
+const BATCH: usize = 500;
+
+/// Readers look for themselves so often, whether or not somebody woke them.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How often shares are renewed, and the log's last positions are compared with ours.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// New partitions of the log are looked for so often.
+const PREPARE: Duration = Duration::from_secs(5);
+
+/// A partition that its owner has not moved for so long is helped by whoever sees it: the owner may
+/// be frozen, or Kafka away and nobody the owner.
+const HELP: Duration = Duration::from_secs(8);
+
+impl<P: Projection> Projector<P> {
+    /// Follows all partitions in Postgres until told to stop. What goes wrong is logged and tried
+    /// again, so that one bad moment of Postgres ends nothing.
+    pub async fn run(self, stop: CancellationToken) {
+        self.tail(None, stop).await;
+    }
+
+    /// The same beside others who run the same projection, each with its share of the partitions;
+    /// `member` is our name among them.
+    pub async fn run_shared(self, member: Uuid, stop: CancellationToken) {
+        let shares = Shares::new(self.database.pool.clone(), P::SCHEMA, member);
+        self.tail(Some(shares), stop).await;
+    }
+
+    async fn tail(mut self, shares: Option<Shares>, stop: CancellationToken) {
+        let mut changes = self.log.changes();
+        let mut trouble = Trouble::new(P::SCHEMA);
+        let mut prepared: Option<Instant> = None;
+        let mut ours: Option<Vec<Partition>> = None;
+        let mut renewed: Option<Instant> = None;
+        while !stop.is_cancelled() {
+            changes.mark_unchanged();
+            let step = async {
+                // Again and again, since the log may get more partitions.
+                if is_due(prepared, PREPARE) {
+                    self.prepare().await?;
+                    self.doubt();
+                    prepared = Some(Instant::now());
+                }
+                if let Some(shares) = &shares
+                    && is_due(renewed, LOOK)
+                {
+                    let now = Some(shares.renew().await?);
+                    if now != ours {
+                        tracing::info!(projection = P::SCHEMA, partitions = ?now, "shares");
+                        ours = now;
+                        self.doubt();
+                    }
+                    renewed = Some(Instant::now());
+                }
+                self.step(ours.as_deref(), BATCH).await
+            };
+            match step.await {
+                Ok(0) => {
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        _ = timeout(POLL, changes.changed()) => {}
+                    }
+                }
+                Ok(_) => trouble.over(),
+                Err(error) => trouble.bear(&error, &stop).await,
+            }
+        }
+        if let Some(shares) = shares
+            && let Err(error) = shares.leave().await
+        {
+            tracing::debug!(%error, "the leases run out by themselves");
+        }
+    }
+
+    /// Follows the topic of the log as one of a group, until told to stop.
+    ///
+    /// Kafka brings events early and says which partitions are ours; what is true is in Postgres.
+    /// What Kafka leaves out, or brings too late, is read there.
+    pub async fn run_on_kafka(mut self, mut consumer: Consumer, stop: CancellationToken) {
+        let mut trouble = Trouble::new(P::SCHEMA);
+        let mut assigned = consumer.assigned();
+        let mut net = Net::default();
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            let step = async {
+                if !net.behind.is_empty() {
+                    let behind: Vec<Partition> = net.behind.iter().copied().collect();
+                    if self.step(Some(&behind), BATCH).await? == 0 {
+                        net.behind.clear();
+                    }
+                    let records = consumer.waiting();
+                    self.receive(&consumer, records, &mut net).await?;
+                }
+                let mut goes_on = true;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    _ = assigned.changed() => {
+                        // Others may have gone on with what is ours now.
+                        self.doubt();
+                        net.owned = assigned.borrow_and_update().clone();
+                        net.behind = net.owned.clone();
+                    }
+                    _ = look.tick() => self.look(&mut net).await?,
+                    records = consumer.next(), if net.behind.is_empty() => {
+                        goes_on = records.is_some();
+                        self.receive(&consumer, records.unwrap_or_default(), &mut net).await?;
+                    }
+                    () = std::future::ready(()), if !net.behind.is_empty() => {}
+                }
+                Ok(goes_on)
+            };
+            match step.await {
+                Ok(true) => trouble.over(),
+                Ok(false) => {
+                    tracing::error!(projection = P::SCHEMA, "the consumer has ended");
+                    return;
+                }
+                Err(error) => {
+                    self.doubt();
+                    net.let_go();
+                    trouble.bear(&error, &stop).await;
+                }
+            }
+        }
+        consumer.leave().await;
+    }
+
+    /// Takes what Kafka brought; what it left out is to be read from Postgres.
+    async fn receive(
+        &mut self,
+        consumer: &Consumer,
+        records: Vec<Received>,
+        net: &mut Net,
+    ) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let offsets: BTreeMap<Partition, i64> =
+            records.iter().map(|record| (record.event.partition, record.offset)).collect();
+        let events = records.into_iter().map(|record| record.event).collect();
+        let (_, missing) = self.take(events).await?;
+        net.behind.extend(missing);
+        consumer.done(&offsets);
+        Ok(())
+    }
+
+    /// Compares the log's last positions with ours: a hole at the end has no next record by which
+    /// it would be seen.
+    async fn look(&mut self, net: &mut Net) -> Result<(), Error> {
+        if is_due(net.prepared, PREPARE) {
+            self.prepare().await?;
+            net.prepared = Some(Instant::now());
+        }
+        let heads = self.log.heads().await?;
+        let checkpoints = checkpoint::load(&self.database.pool, P::SCHEMA).await?;
+        let positions =
+            checkpoints.into_iter().map(|(partition, at)| (partition, at.position)).collect();
+        if net.look(&heads, positions) {
+            self.doubt();
+        }
+        Ok(())
+    }
+}
+
+fn is_due(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|at| at.elapsed() >= every)
+}
+
+/// What catches the events that Kafka does not bring.
+#[derive(Default)]
+struct Net {
+    /// The partitions that the group gave us.
+    owned: BTreeSet<Partition>,
+    /// Those of others that nobody moved; ours until their owner moves.
+    helped: BTreeSet<Partition>,
+    /// Those that are to be read from Postgres.
+    behind: BTreeSet<Partition>,
+    /// Where the log was at the last look, and since when the model is short of it.
+    seen: BTreeMap<Partition, Seen>,
+    prepared: Option<Instant>,
+}
+
+struct Seen {
+    head: Position,
+    position: Position,
+    since: Instant,
+}
+
+impl Net {
+    /// Finds the partitions that have not moved though there was something to read; `true` when
+    /// it takes up those of others, of which memory says nothing.
+    fn look(
+        &mut self,
+        heads: &BTreeMap<Partition, Position>,
+        positions: BTreeMap<Partition, Position>,
+    ) -> bool {
+        let mut new = false;
+        for (partition, position) in positions {
+            let head = heads.get(&partition).copied().unwrap_or_default();
+            let seen = self.seen.get(&partition);
+            let stands = seen.filter(|seen| seen.position == position && seen.head > position);
+            let since = stands.map_or_else(Instant::now, |seen| seen.since);
+            if stands.is_some() && self.owned.contains(&partition) {
+                self.behind.insert(partition);
+            } else if head > position && self.helped.contains(&partition) {
+                self.behind.insert(partition);
+            } else if stands.is_some() && since.elapsed() >= HELP {
+                tracing::warn!(partition = partition.0, "nobody moves this partition; helping");
+                self.helped.insert(partition);
+                self.behind.insert(partition);
+                new = true;
+            }
+            self.seen.insert(partition, Seen { head, position, since });
+        }
+        self.helped.retain(|partition| !self.owned.contains(partition));
+        new
+    }
+
+    /// After a failed batch: what was helped has an owner that moves it, or will be seen again.
+    fn let_go(&mut self) {
+        self.helped.clear();
+        self.behind = self.owned.clone();
+    }
+}
+
+/// What goes wrong is said, and tried again after a pause that grows.
+struct Trouble {
+    projection: &'static str,
+    pause: Duration,
+}
+
+impl Trouble {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    fn new(projection: &'static str) -> Self {
+        Self { projection, pause: Self::FIRST }
+    }
+
+    fn over(&mut self) {
+        self.pause = Self::FIRST;
+    }
+
+    async fn bear(&mut self, error: &Error, stop: &CancellationToken) {
+        let projection = self.projection;
+        match error {
+            Error::Fenced(_) => tracing::info!(projection, %error),
+            _ => tracing::error!(projection, %error, "does not go on"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(self.pause) => {}
+        }
+        self.pause = (self.pause * 2).min(Self::LONGEST);
+    }
+}

@@ -1,0 +1,201 @@
+//! Topics of one's own for every test, on the broker that `KAFKA_BROKERS` names.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use events::{Partition, Position};
+use log::{Stored, kafka::Record};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    },
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::OwnedMessage,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
+use crate::{eventually, new_id};
+
+/// A broker that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A prefix that nobody else has; its topics are deleted with this value.
+pub struct Kafka {
+    brokers: String,
+    prefix: String,
+}
+
+impl Kafka {
+    /// On the broker that `KAFKA_BROKERS` names. Panics without one: tests run by `cargo xtask
+    /// test`, which gives them one.
+    pub fn fresh() -> Self {
+        let brokers =
+            std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS; use `cargo xtask test`");
+        Self::on(&brokers)
+    }
+
+    /// On a given broker.
+    pub fn on(brokers: &str) -> Self {
+        Self { brokers: brokers.to_owned(), prefix: format!("test-{}", new_id().simple()) }
+    }
+
+    /// What the product's processes are told.
+    pub fn environment(&self) -> [(&str, &str); 2] {
+        [("KAFKA_BROKERS", &self.brokers), ("KAFKA_PREFIX", &self.prefix)]
+    }
+
+    /// The same for what runs in this process.
+    pub fn settings(&self) -> log::kafka::Kafka {
+        log::kafka::Kafka::new(&self.brokers, &self.prefix)
+    }
+
+    /// The topic of the log.
+    pub fn topic(&self) -> String {
+        self.settings().topic()
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("group.id", "testkit");
+        config
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.config().create().expect("an administrator")
+    }
+
+    /// Makes the topic of the log, other than a relay would.
+    pub async fn create_topic(&self, partitions: i32, settings: &[(&str, &str)]) {
+        let (name, admin) = (self.topic(), self.admin());
+        // One that was just deleted may still be going.
+        eventually("a topic", async || {
+            let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+            for (key, value) in settings {
+                topic = topic.set(key, value);
+            }
+            let made = admin.create_topics([&topic], &AdminOptions::new()).await;
+            made.expect("an answer").pop()?.ok()
+        })
+        .await;
+    }
+
+    /// Changes a setting of the topic of the log, and takes back all that was changed before.
+    pub async fn alter_topic(&self, key: &str, value: &str) {
+        let name = self.topic();
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&name)).set(key, value);
+        let altered = self.admin().alter_configs([&change], &AdminOptions::new()).await;
+        altered.expect("an answer").pop().expect("a result").expect("a changed topic");
+    }
+
+    /// Deletes the topic of the log.
+    pub async fn delete_topic(&self) {
+        let name = self.topic();
+        let deleted = self.admin().delete_topics(&[&name], &AdminOptions::new()).await;
+        deleted.expect("an answer").pop().expect("a result").expect("a topic that was there");
+    }
+
+    /// Throws away every record of the topic of the log, as its retention does in time.
+    pub async fn empty_topic(&self, partitions: i32) {
+        let mut all = TopicPartitionList::new();
+        for partition in 0..partitions {
+            all.add_partition_offset(&self.topic(), partition, Offset::End).expect("an offset");
+        }
+        let emptied = self.admin().delete_records(&all, &AdminOptions::new()).await;
+        emptied.expect("an answer");
+    }
+
+    /// Writes records of somebody else's to a partition of the log.
+    pub fn write_foreign(&self, partition: Partition, count: usize) {
+        let producer: BaseProducer = self.config().create().expect("a producer");
+        let topic = self.topic();
+        for _ in 0..count {
+            let record = BaseRecord::to(&topic).partition(partition.0.into()).key("k").payload("?");
+            producer.send(record).map_err(|(error, _)| error).expect("a record");
+        }
+        producer.flush(PATIENCE).expect("records that are written");
+    }
+
+    /// Every record of the topic of the log, as it is now, by partition.
+    pub async fn records(&self) -> BTreeMap<Partition, Vec<OwnedMessage>> {
+        let (config, topic) = (self.config(), self.topic());
+        tokio::task::spawn_blocking(move || read_all(config, &topic)).await.expect("the records")
+    }
+
+    /// Every event of ours on the topic of the log, by partition, in the topic's order.
+    pub async fn events(&self) -> BTreeMap<Partition, Vec<Stored>> {
+        let records = self.records().await.into_iter();
+        records
+            .map(|(partition, records)| {
+                let events = records.iter().filter_map(|record| Record::event(record).ok());
+                (partition, events.collect())
+            })
+            .collect()
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        let (topic, admin) = (self.topic(), self.admin());
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+            runtime.block_on(admin.delete_topics(&[&topic], &options)).ok()
+        })
+        .join()
+        .ok();
+    }
+}
+
+fn read_all(mut config: ClientConfig, topic: &str) -> BTreeMap<Partition, Vec<OwnedMessage>> {
+    let consumer: BaseConsumer = config
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+    let count = metadata.topics()[0].partitions().len();
+    let mut all = TopicPartitionList::new();
+    all.add_partition_range(topic, 0, i32::try_from(count).expect("few partitions") - 1);
+    all.set_all_offsets(Offset::Beginning).expect("offsets");
+    consumer.assign(&all).expect("an assignment");
+    let mut found: BTreeMap<Partition, Vec<OwnedMessage>> = BTreeMap::new();
+    let (mut ends, deadline) = (0, Instant::now() + PATIENCE);
+    while ends < count {
+        assert!(Instant::now() < deadline, "in vain waited for the end of {topic}");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                use rdkafka::Message;
+                let partition = Partition(i16::try_from(message.partition()).expect("a partition"));
+                found.entry(partition).or_default().push(message.detach());
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
+            Some(Err(error)) => panic!("{error}"),
+            None => {}
+        }
+    }
+    found
+}
+
+/// What a partition of the topic holds: its first and last position, after proving that each
+/// position in between is there, and that first occurrences are in order.
+pub fn prove_complete(events: &[Stored]) -> Result<Option<(Position, Position)>, String> {
+    let Some(first) = events.first() else { return Ok(None) };
+    let mut last = first.position;
+    for event in &events[1..] {
+        if event.position == last.next() {
+            last = event.position;
+        } else if event.position > last {
+            return Err(format!(
+                "partition {}: position {} follows {last}",
+                event.partition, event.position
+            ));
+        }
+    }
+    Ok(Some((first.position, last)))
+}
