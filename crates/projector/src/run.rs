@@ -168,6 +168,7 @@ impl<P: Projection> Projector<P> {
     async fn look(&mut self, net: &mut Net) -> Result<(), Error> {
         if is_due(net.prepared, PREPARE) {
             self.prepare().await?;
+            self.doubt();
             net.prepared = Some(Instant::now());
         }
         let heads = self.log.heads().await?;
@@ -219,15 +220,17 @@ impl Net {
             let seen = self.seen.get(&partition);
             let stands = seen.filter(|seen| seen.position == position && seen.head > position);
             let since = stands.map_or_else(Instant::now, |seen| seen.since);
-            if stands.is_some() && self.owned.contains(&partition) {
-                self.behind.insert(partition);
-            } else if head > position && self.helped.contains(&partition) {
-                self.behind.insert(partition);
-            } else if stands.is_some() && since.elapsed() >= HELP {
+            let nobody = stands.is_some() && since.elapsed() >= HELP;
+            let (owned, helped) =
+                (self.owned.contains(&partition), self.helped.contains(&partition));
+            if nobody && !owned && !helped {
                 tracing::warn!(partition = partition.0, "nobody moves this partition; helping");
                 self.helped.insert(partition);
-                self.behind.insert(partition);
                 new = true;
+            }
+            if (owned && stands.is_some()) || (head > position && self.helped.contains(&partition))
+            {
+                self.behind.insert(partition);
             }
             self.seen.insert(partition, Seen { head, position, since });
         }

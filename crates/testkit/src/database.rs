@@ -29,7 +29,12 @@ impl Database {
     /// run by `cargo xtask test`, which gives them one.
     pub async fn fresh() -> Self {
         let url = std::env::var("DATABASE_URL").expect("DATABASE_URL; use `cargo xtask test`");
-        let server: PgConnectOptions = url.parse().expect("DATABASE_URL is a Postgres URL");
+        Self::on(&url).await
+    }
+
+    /// The same on a given server, as its owner reaches it.
+    pub async fn on(url: &str) -> Self {
+        let server: PgConnectOptions = url.parse().expect("a Postgres URL");
         let template = format!("ironledger_template_{}", fingerprint());
         let unique = Random::system().uuid(Clock::system().now());
         let name = format!("ironledger_test_{}", unique.simple());

@@ -10,7 +10,8 @@ use log::{Stored, kafka::Record};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{
-        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier,
+        TopicReplication, TopicResult,
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
@@ -71,53 +72,79 @@ impl Kafka {
 
     /// Makes the topic of the log, other than a relay would.
     pub async fn create_topic(&self, partitions: i32, settings: &[(&str, &str)]) {
-        let (name, admin) = (self.topic(), self.admin());
         // One that was just deleted may still be going.
-        eventually("a topic", async || {
-            let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-            for (key, value) in settings {
-                topic = topic.set(key, value);
-            }
-            let made = admin.create_topics([&topic], &AdminOptions::new()).await;
-            made.expect("an answer").pop()?.ok()
-        })
-        .await;
+        eventually("a topic", async || self.try_create_topic(partitions, settings).await.ok())
+            .await;
+    }
+
+    /// The same, once, for those who disturb the broker too.
+    pub async fn try_create_topic(
+        &self,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Result<(), KafkaError> {
+        let name = self.topic();
+        let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            topic = topic.set(key, value);
+        }
+        outcome(self.admin().create_topics([&topic], &options()).await?)
     }
 
     /// Changes a setting of the topic of the log, and takes back all that was changed before.
     pub async fn alter_topic(&self, key: &str, value: &str) {
+        self.try_alter_topic(key, value).await.expect("a changed topic");
+    }
+
+    /// The same, for those who disturb the broker too.
+    pub async fn try_alter_topic(&self, key: &str, value: &str) -> Result<(), KafkaError> {
         let name = self.topic();
         let change = AlterConfig::new(ResourceSpecifier::Topic(&name)).set(key, value);
-        let altered = self.admin().alter_configs([&change], &AdminOptions::new()).await;
-        altered.expect("an answer").pop().expect("a result").expect("a changed topic");
+        let altered = self.admin().alter_configs([&change], &options()).await?;
+        altered.into_iter().try_for_each(|altered| {
+            altered.map(drop).map_err(|(_, error)| KafkaError::AdminOp(error))
+        })
     }
 
     /// Deletes the topic of the log.
     pub async fn delete_topic(&self) {
+        self.try_delete_topic().await.expect("a topic that was there");
+    }
+
+    /// The same, for those who disturb the broker too.
+    pub async fn try_delete_topic(&self) -> Result<(), KafkaError> {
         let name = self.topic();
-        let deleted = self.admin().delete_topics(&[&name], &AdminOptions::new()).await;
-        deleted.expect("an answer").pop().expect("a result").expect("a topic that was there");
+        outcome(self.admin().delete_topics(&[&name], &options()).await?)
     }
 
     /// Throws away every record of the topic of the log, as its retention does in time.
     pub async fn empty_topic(&self, partitions: i32) {
+        self.try_empty_topic(partitions).await.expect("an answer");
+    }
+
+    /// The same, for those who disturb the broker too.
+    pub async fn try_empty_topic(&self, partitions: i32) -> Result<(), KafkaError> {
         let mut all = TopicPartitionList::new();
         for partition in 0..partitions {
-            all.add_partition_offset(&self.topic(), partition, Offset::End).expect("an offset");
+            all.add_partition_offset(&self.topic(), partition, Offset::End)?;
         }
-        let emptied = self.admin().delete_records(&all, &AdminOptions::new()).await;
-        emptied.expect("an answer");
+        self.admin().delete_records(&all, &options()).await.map(drop)
     }
 
     /// Writes records of somebody else's to a partition of the log.
     pub fn write_foreign(&self, partition: Partition, count: usize) {
-        let producer: BaseProducer = self.config().create().expect("a producer");
+        self.try_write_foreign(partition, count).expect("records that are written");
+    }
+
+    /// The same, for those who disturb the broker too.
+    pub fn try_write_foreign(&self, partition: Partition, count: usize) -> Result<(), KafkaError> {
+        let producer: BaseProducer = self.config().create()?;
         let topic = self.topic();
         for _ in 0..count {
             let record = BaseRecord::to(&topic).partition(partition.0.into()).key("k").payload("?");
-            producer.send(record).map_err(|(error, _)| error).expect("a record");
+            producer.send(record).map_err(|(error, _)| error)?;
         }
-        producer.flush(PATIENCE).expect("records that are written");
+        producer.flush(PATIENCE)
     }
 
     /// Every record of the topic of the log, as it is now, by partition.
@@ -136,6 +163,17 @@ impl Kafka {
             })
             .collect()
     }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+}
+
+/// What came of a request about one topic.
+fn outcome(results: Vec<TopicResult>) -> Result<(), KafkaError> {
+    results
+        .into_iter()
+        .try_for_each(|result| result.map(drop).map_err(|(_, error)| KafkaError::AdminOp(error)))
 }
 
 impl Drop for Kafka {

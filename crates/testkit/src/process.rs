@@ -45,7 +45,7 @@ impl Process {
         let file = File::create(&output).expect("a file for the output");
         let same = file.try_clone().expect("the same file for errors");
         let mut command = Command::new(binary);
-        for name in ["DATABASE_URL", "IRONLEDGER_LISTEN", "IRONLEDGER_LOG"] {
+        for name in ["DATABASE_URL", "IRONLEDGER_LISTEN", "IRONLEDGER_LOG", "KAFKA_BROKERS"] {
             command.env_remove(name);
         }
         command.args(arguments).envs(environment.iter().copied());
@@ -71,6 +71,11 @@ impl Process {
         .await
     }
 
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child to ask for")
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
         self.child.kill().expect("a child to kill");
@@ -79,10 +84,24 @@ impl Process {
 
     /// Asks it to end, and waits until it has.
     pub async fn stop(&mut self) -> ExitStatus {
-        // By the shell, since the standard library sends no signal but the last.
-        let kill = format!("kill -TERM {}", self.child.id());
-        Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        self.signal("TERM");
         self.ended().await
+    }
+
+    /// Stops it where it is, as a machine does that has no time for it.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        // By the shell, since the standard library sends no signal but the last.
+        let kill = format!("kill -{name} {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).status().expect("a shell");
     }
 
     /// Waits until it ends by itself.

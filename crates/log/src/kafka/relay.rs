@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use events::{Partition, Position};
+use events::{Epoch, Partition, Position};
 use rdkafka::error::KafkaError;
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -61,9 +61,19 @@ pub enum RelayError {
     /// Postgres did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The topic was deleted, or the log has more partitions than before.
-    #[error("the topic or the number of partitions has changed")]
+    /// The topic was deleted, or the log was restored or has more partitions than before.
+    #[error("the topic or the log has changed")]
     Changed,
+    /// The log misses an event, which cannot be.
+    #[error("partition {partition}: position {found} follows {last}")]
+    Hole {
+        /// Where.
+        partition: Partition,
+        /// The last position before the hole.
+        last: Position,
+        /// The next one that is there.
+        found: Position,
+    },
     /// Another relay leads.
     #[error("another relay leads")]
     NotLeading,
@@ -100,13 +110,20 @@ pub struct Relay {
 /// A relay that has the lead, or believes so.
 pub struct Leader<'a> {
     relay: &'a Relay,
-    term: i64,
+    lead: Lead,
     topic: Arc<Topic>,
     producer: Producer,
     /// Handed to the producer, or on the topic already.
     sent: BTreeMap<Partition, Position>,
     /// Noted in Postgres.
     published: BTreeMap<Partition, Position>,
+}
+
+/// What a leader's notes are good for: its term, and the line of history that it reads.
+#[derive(Clone, Copy)]
+struct Lead {
+    term: i64,
+    epoch: Epoch,
 }
 
 impl Relay {
@@ -189,8 +206,9 @@ impl Relay {
         let mut leader = Leader::open(self, lease.term).await?;
         pause.reset();
         let (topic, partitions) = (leader.topic.clone(), leader.sent.len());
+        let epoch = leader.lead.epoch;
         tokio::select! {
-            error = self.watch_over(&topic, partitions) => return Err(error),
+            error = self.watch_over(&topic, partitions, epoch) => return Err(error),
             pumped = self.pump(&mut leader, lease, stop) => pumped?,
         }
         leader.finish().await
@@ -227,19 +245,20 @@ impl Relay {
         Ok(())
     }
 
-    /// Comes back when the topic is not what it was, and tells meanwhile how far behind it is.
-    async fn watch_over(&self, topic: &Topic, partitions: usize) -> RelayError {
+    /// Comes back when topic or log is not what it was, and tells meanwhile how far behind Kafka is.
+    async fn watch_over(&self, topic: &Topic, partitions: usize, epoch: Epoch) -> RelayError {
         loop {
             sleep(INSPECT).await;
             match lag(&self.database.pool).await {
                 Ok(Lag { events: 0, .. }) | Err(_) => {}
                 Ok(Lag { events, seconds, .. }) => {
-                    tracing::info!(events, seconds, "behind the log")
+                    tracing::info!(events, seconds, "behind the log");
                 }
             }
-            match self.reader.heads().await {
-                Ok(heads) if heads.len() != partitions => return RelayError::Changed,
-                _ => {}
+            if self.reader.heads().await.is_ok_and(|heads| heads.len() != partitions)
+                || self.reader.epoch().await.is_ok_and(|now| now != epoch)
+            {
+                return RelayError::Changed;
             }
             match topic.check(partitions).await {
                 Ok(false) => return RelayError::Changed,
@@ -256,17 +275,18 @@ impl Relay {
     /// backup made undone.
     async fn last_on_topic(
         &self,
-        partitions: &[Partition],
+        heads: &BTreeMap<Partition, Position>,
     ) -> Result<BTreeMap<Partition, Position>, RelayError> {
         let mut last = BTreeMap::new();
-        let mut open = partitions.to_vec();
+        let mut open: Vec<Partition> = heads.keys().copied().collect();
         let mut window = WINDOW.0;
         while !open.is_empty() && window <= WINDOW.1 {
             let found = tail::last_events(&self.kafka, &open, window).await?;
             // One that has fewer records than the window holds was seen whole.
             open.retain(|partition| found.get(partition).is_some_and(|tail| tail.reaches_back));
             for (partition, tail) in found {
-                for (position, id) in tail.events {
+                let of_log = tail.events.into_iter().filter(|(at, _)| *at <= heads[&partition]);
+                for (position, id) in of_log {
                     let before = BTreeMap::from([(partition, Position(position.0 - 1))]);
                     let there = self.reader.tail(&before, 1).await?;
                     if there
@@ -289,24 +309,25 @@ impl<'a> Leader<'a> {
     /// Makes or checks the topic, takes over the note of what is published, and finds out where
     /// to go on.
     async fn open(relay: &'a Relay, term: i64) -> Result<Self, RelayError> {
-        let partitions: Vec<Partition> = relay.reader.heads().await?.into_keys().collect();
         let pool = &relay.database.pool;
+        let lead = Lead { term, epoch: relay.reader.epoch().await? };
+        let heads = relay.reader.heads().await?;
         let topic = Arc::new(Topic::new(&relay.kafka)?);
-        topic.ensure(partitions.len(), published_partitions(pool).await?).await?;
+        topic.ensure(heads.len(), published_partitions(pool).await?).await?;
 
-        let mut published = take_over(pool, &partitions, term).await?;
-        for (partition, position) in relay.last_on_topic(&partitions).await? {
+        let mut published = take_over(pool, &heads, lead).await?;
+        for (partition, position) in relay.last_on_topic(&heads).await? {
             let noted = published.entry(partition).or_default();
             *noted = position.max(*noted);
         }
-        note(pool, &published, term).await?;
+        note(pool, &published, lead).await?;
         tracing::info!(
             term,
             published = published.values().map(|at| at.0).sum::<i64>(),
             "publishes"
         );
         let producer = Producer::new(&relay.kafka)?;
-        Ok(Self { relay, term, topic, producer, sent: published.clone(), published })
+        Ok(Self { relay, lead, topic, producer, sent: published.clone(), published })
     }
 
     /// Sends the next page of every partition, and answers how many events that was.
@@ -314,8 +335,16 @@ impl<'a> Leader<'a> {
         self.producer.check()?;
         let events = self.relay.reader.tail(&self.sent, PAGE).await?;
         for event in &events {
+            let (partition, found) = (event.partition, event.position);
+            let last = self.sent.get(&partition).copied().unwrap_or_default();
+            if event.epoch > self.lead.epoch {
+                return Err(RelayError::Changed);
+            }
+            if found != last.next() {
+                return Err(RelayError::Hole { partition, last, found });
+            }
             self.producer.send(event).await?;
-            self.sent.insert(event.partition, event.position);
+            self.sent.insert(partition, found);
         }
         Ok(events.len())
     }
@@ -325,7 +354,7 @@ impl<'a> Leader<'a> {
         let mut moved = self.producer.acknowledged();
         moved.retain(|partition, position| self.published.get(partition) != Some(position));
         if !moved.is_empty() {
-            note(&self.relay.database.pool, &moved, self.term).await?;
+            note(&self.relay.database.pool, &moved, self.lead).await?;
             self.published.extend(moved);
         }
         Ok(())
@@ -391,10 +420,10 @@ async fn published_partitions(pool: &PgPool) -> Result<usize, sqlx::Error> {
 /// Puts our term on the notes, so that an earlier leader can write none any more.
 async fn take_over(
     pool: &PgPool,
-    partitions: &[Partition],
-    term: i64,
+    heads: &BTreeMap<Partition, Position>,
+    lead: Lead,
 ) -> Result<BTreeMap<Partition, Position>, RelayError> {
-    let numbers: Vec<i16> = partitions.iter().map(|partition| partition.0).collect();
+    let numbers: Vec<i16> = heads.keys().map(|partition| partition.0).collect();
     let rows = sqlx::query!(
         "insert into log.published (partition, term, position)
          select partition, $2, 0 from unnest($1::smallint[]) as partition
@@ -402,21 +431,22 @@ async fn take_over(
          where published.term <= excluded.term
          returning partition, position",
         &numbers,
-        term,
+        lead.term,
     )
     .fetch_all(pool)
     .await?;
-    if rows.len() != partitions.len() {
+    if rows.len() != heads.len() {
         return Err(RelayError::NotLeading);
     }
     Ok(rows.into_iter().map(|row| (Partition(row.partition), Position(row.position))).collect())
 }
 
-/// Notes positions as published, if no later leader has taken the notes over.
+/// Notes positions as published, if no later leader has taken the notes over, and no restore the
+/// log.
 async fn note(
     pool: &PgPool,
     positions: &BTreeMap<Partition, Position>,
-    term: i64,
+    lead: Lead,
 ) -> Result<(), RelayError> {
     let partitions: Vec<i16> = positions.keys().map(|partition| partition.0).collect();
     let positions: Vec<i64> = positions.values().map(|position| position.0).collect();
@@ -425,10 +455,12 @@ async fn note(
          set position = moved.position, updated_at = clock_timestamp()
          from unnest($1::smallint[], $2::bigint[]) as moved (partition, position)
          where published.partition = moved.partition and published.term = $3
-             and published.position <= moved.position",
+             and published.position <= moved.position
+             and (select max(epoch) from log.epochs) = $4",
         &partitions,
         &positions,
-        term,
+        lead.term,
+        lead.epoch.0,
     )
     .execute(pool)
     .await?;
