@@ -4,8 +4,9 @@
 
 mod cargo;
 mod generated;
-mod postgres;
+mod install;
 mod run;
+mod services;
 mod sqlx;
 mod tidy;
 
@@ -33,8 +34,14 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         arguments: "[ARGS…]",
-        does: "run all tests on a private Postgres (or DATABASE_URL); ARGS as for `cargo test`",
+        does: "run all tests; ARGS as for `cargo test`",
         run: run::test,
+    },
+    Command {
+        name: "services",
+        arguments: "start|stop|status [--folder DIR]",
+        does: "Postgres, Kafka and Redis that go on; status ends with 0 if all run, else with 1",
+        run: services::services,
     },
     Command {
         name: "check",
@@ -69,13 +76,13 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "bench",
         arguments: "NAME [ARGS…]",
-        does: "measure on a private, durable Postgres (or DATABASE_URL); no NAME lists them",
+        does: "measure on servers that keep what they are told; no NAME lists them",
         run: run::bench,
     },
     Command {
         name: "faults",
         arguments: "NAME [ARGS…]",
-        does: "break things on purpose, likewise; no NAME lists them",
+        does: "break things on purpose; no NAME lists them",
         run: run::faults,
     },
     Command {
@@ -86,6 +93,14 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "help", arguments: "", does: "this list", run: help },
 ];
+
+/// What the list says at its end.
+const SERVERS: &str = "
+What needs servers installs them if need be and starts private ones for its own time, except where
+DATABASE_URL, KAFKA_BROKERS or REDIS_URL names one. `services` heeds no variable and prints them:
+
+  eval \"$(cargo xtask services start)\"
+";
 
 fn main() -> ExitCode {
     let Err(error) = dispatch() else {
@@ -107,6 +122,9 @@ fn dispatch() -> Result<()> {
     if ["--help", "-h"].contains(&name.as_str()) {
         return help(&rest);
     }
+    if name == services::WATCH {
+        return services::watch(&rest);
+    }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         if !name.is_empty() {
             eprintln!("xtask: there is no command {name}\n");
@@ -126,9 +144,11 @@ fn list() -> String {
     let mut text = "cargo xtask COMMAND\n\n".to_owned();
     for Command { name, arguments, does, .. } in COMMANDS {
         let call = format!("{name} {arguments}");
-        text += &format!("  {call:<22}{does}\n");
+        // A long call has a line of its own.
+        let gap = if call.len() < 22 { "" } else { "\n                        " };
+        text += &format!("  {call:<22}{gap}{does}\n");
     }
-    text
+    text + SERVERS
 }
 
 /// The one flag that some commands take.

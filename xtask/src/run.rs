@@ -1,21 +1,46 @@
 //! Runs the product, its tests and its measurements.
 
-use std::{fs, os::unix::process::CommandExt, path::Path, process::Command, time::Instant};
+use std::{os::unix::process::CommandExt, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use servers::Settings;
 
 use crate::{
     cargo::{self, cargo},
-    postgres::{self, Server},
+    install::install,
+    services::{
+        Service::{self, Kafka, Postgres},
+        Session,
+    },
 };
 
-/// The programs of `benches` that have a command of their own.
-const OTHERS: [&str; 2] = ["real_data", "sample"];
+/// A program of `benches` that runs on servers.
+struct Program {
+    /// The command with its `NAME`.
+    call: &'static str,
+    /// Its file in `benches/src/bin`.
+    file: &'static str,
+    /// The servers that it is given.
+    given: &'static [Service],
+    /// The servers that it starts itself, in order to break them.
+    own: &'static [Service],
+    /// Whether it runs the product, which it finds beside itself.
+    product: bool,
+}
+
+#[rustfmt::skip]
+const PROGRAMS: &[Program] = &[
+    Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false },
+    Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
+    Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true },
+    Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
+    Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },
+    Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true },
+];
 
 /// `cargo xtask up`: becomes `ironledger up --demo`.
 pub(crate) fn up(arguments: &[String]) -> Result<()> {
-    postgres::install()?;
+    install(&[Postgres])?;
     cargo::run(cargo(&["build", "--release", "-p", "ironledger"]))?;
     let program = cargo::target()?.join("release/ironledger");
     let error = Command::new(&program).args(["up", "--demo"]).args(arguments).exec();
@@ -40,19 +65,19 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     cargo::run(build)?;
     let build = began.elapsed();
 
-    let server = Server::start("test", Settings::Fleeting)?;
+    let servers = Session::start("test", &Service::ALL, Settings::Fleeting)?;
     let began = Instant::now();
     let mut tests = cargo(tool);
-    tests.args(all).args(arguments).env("DATABASE_URL", &server.url);
+    tests.args(all).args(arguments).envs(servers.variables());
     let mut outcome = cargo::run(tests);
     if nextest && arguments.is_empty() && outcome.is_ok() {
         // Which nextest leaves out.
         let mut examples = cargo(&["test", "--workspace", "--doc"]);
-        examples.env("DATABASE_URL", &server.url);
+        examples.envs(servers.variables());
         outcome = cargo::run(examples);
     }
     let tests = began.elapsed();
-    drop(server);
+    drop(servers);
     println!(
         "test: build_s={:.1} tests_s={:.1} passed={}",
         build.as_secs_f64(),
@@ -68,23 +93,25 @@ fn has_nextest() -> bool {
 
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    measure("bench", "", arguments)
+    measure("bench", arguments)
 }
 
 /// `cargo xtask faults NAME`.
 pub(crate) fn faults(arguments: &[String]) -> Result<()> {
-    measure("faults", "faults_", arguments)
+    measure("faults", arguments)
 }
 
-fn measure(what: &str, prefix: &str, arguments: &[String]) -> Result<()> {
-    let known = programs(prefix)?;
+fn measure(what: &str, arguments: &[String]) -> Result<()> {
+    let known: Vec<&str> = PROGRAMS
+        .iter()
+        .filter_map(|program| program.call.strip_prefix(what)?.strip_prefix(' '))
+        .collect();
     let list = known.join(", ");
     let Some((name, arguments)) = arguments.split_first() else {
         bail!("cargo xtask {what} NAME, where NAME is one of: {list}");
     };
-    ensure!(known.contains(name), "there is no {what} {name}, only: {list}");
-    let program = format!("{prefix}{name}");
-    on_server(what, Settings::Durable, &["--release"], &program, arguments)
+    ensure!(known.contains(&name.as_str()), "there is no {what} {name}, only: {list}");
+    on_servers(&format!("{what} {name}"), Settings::Durable, &["--release"], arguments)
 }
 
 /// `cargo xtask real-data DIR`.
@@ -93,40 +120,50 @@ pub(crate) fn real_data(arguments: &[String]) -> Result<()> {
         bail!("cargo xtask real-data DIR, where DIR holds the real exports");
     };
     ensure!(Path::new(folder).is_dir(), "{folder} is no folder");
-    // It runs the product, which it finds beside itself.
-    cargo::run(cargo(&["build", "-p", "ironledger"]))?;
-    on_server("real-data", Settings::Fleeting, &[], "real_data", arguments)
+    on_servers("real-data", Settings::Fleeting, &[], arguments)
 }
 
-/// Runs a program of `benches` on a server. It is built first, for all to see.
-fn on_server(
-    what: &str,
+/// Runs a program of `benches` on its servers. It is built first, for all to see.
+fn on_servers(
+    call: &str,
     settings: Settings,
     profile: &[&str],
-    program: &str,
     arguments: &[String],
 ) -> Result<()> {
-    let package = ["-p", "ironledger-benches", "--bin", program];
-    let mut build = cargo(&["build"]);
-    build.args(profile).args(package);
-    cargo::run(build)?;
-    let server = Server::start(what, settings)?;
+    let program = PROGRAMS.iter().find(|program| program.call == call);
+    let program = program.with_context(|| format!("{call} is not in the table"))?;
+    let build = |package: &[&str]| {
+        let mut build = cargo(&["build"]);
+        build.args(profile).args(package);
+        cargo::run(build)
+    };
+    if program.product {
+        build(&["-p", "ironledger"])?;
+    }
+    let package = ["-p", "ironledger-benches", "--bin", program.file];
+    build(&package)?;
+    install(program.own)?;
+    let servers = Session::start(&call.replace(' ', "-"), program.given, settings)?;
     let mut run = cargo(&["run", "--quiet"]);
-    run.args(profile).args(package).arg("--").args(arguments).env("DATABASE_URL", &server.url);
+    run.args(profile).args(package).arg("--").args(arguments).envs(servers.variables());
     cargo::run(run)
 }
 
-/// The programs of `benches` whose name begins so, without that beginning.
-fn programs(prefix: &str) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(cargo::root()?.join("benches/src/bin"))? {
-        let path = entry?.path();
-        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-        let ours = !OTHERS.contains(&name) && name.starts_with("faults_") != prefix.is_empty();
-        if let (true, Some(name)) = (ours, name.strip_prefix(prefix)) {
-            names.push(name.to_owned());
-        }
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_program_of_benches_is_in_the_table() {
+        let folder = cargo::root().unwrap().join("benches/src/bin");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut found: BTreeSet<String> =
+            files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        // It needs no server and has a command that is not of this file.
+        found.remove("sample");
+        let known = PROGRAMS.iter().map(|program| program.file.to_owned()).collect();
+        assert!(found.is_subset(&known), "{found:?}");
     }
-    names.sort();
-    Ok(names)
 }

@@ -15,18 +15,19 @@ use servers::{Postgres, Settings};
 use crate::{
     cargo::{self, cargo, root, target},
     generated::{in_scratch, read, settle},
-    postgres::Server,
+    services::{Service, Session},
     wants_check,
 };
 
 /// `cargo xtask sqlx`.
 pub(crate) fn sqlx(arguments: &[String]) -> Result<()> {
     let check = wants_check(arguments)?;
-    let server = Server::start("sqlx", Settings::Fleeting)?;
+    let server = Session::start("sqlx", &[Service::Postgres], Settings::Fleeting)?;
+    let server = server.address(Service::Postgres).context("a Postgres")?;
     let name = format!("ironledger_sqlx_{}", std::process::id());
-    let statement = |sql: String| psql(&server.url, &["-c", &sql]);
+    let statement = |sql: String| psql(server, &["-c", &sql]);
     statement(format!("create database {name}"))?;
-    let url = with_database(&server.url, &name).context("DATABASE_URL is no address")?;
+    let url = with_database(server, &name).context("DATABASE_URL is no address")?;
     let made = fill(&url, &name).and_then(|()| in_scratch("sqlx", |folder| build(&url, folder)));
     statement(format!("drop database {name} with (force)"))?;
     let folder = root()?.join(".sqlx");

@@ -72,13 +72,16 @@ impl<P: Projection> Projector<P> {
                 self.step(ours.as_deref(), BATCH).await
             };
             match step.await {
-                Ok(0) => {
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        _ = timeout(POLL, changes.changed()) => {}
+                Ok(count) => {
+                    trouble.over();
+                    // With a full page there is more; else who appends wakes us.
+                    if count < BATCH {
+                        tokio::select! {
+                            () = stop.cancelled() => break,
+                            _ = timeout(POLL, changes.changed()) => {}
+                        }
                     }
                 }
-                Ok(_) => trouble.over(),
                 Err(error) => trouble.bear(&error, &stop).await,
             }
         }

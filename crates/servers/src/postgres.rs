@@ -1,47 +1,21 @@
 //! A private Postgres: found, initialised, started, stopped.
 
 use std::{
-    fmt, fs,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::Account;
+use crate::{Account, NotInstalled, Settings, process::last_lines, programs::folder_on_path};
 
 /// Oldest Postgres that the product runs on.
 const OLDEST: u32 = 14;
 
 /// A socket's path must fit in 107 bytes with its file name.
 const LONGEST_SOCKET_FOLDER: usize = 88;
-
-/// There is no Postgres on this machine.
-#[derive(Debug)]
-pub struct NotInstalled;
-
-impl fmt::Display for NotInstalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Postgres {OLDEST} or newer is not installed: `apt-get install postgresql` (Debian, \
-             Ubuntu) or put its bin folder on the PATH"
-        )
-    }
-}
-
-impl std::error::Error for NotInstalled {}
-
-/// What the server is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settings {
-    /// What is answered is on disk.
-    Durable,
-    /// Fast and forgetful, for tests.
-    Fleeting,
-}
 
 /// A running private Postgres, reachable by a socket in a folder that nobody else can enter.
 ///
@@ -70,10 +44,11 @@ impl Postgres {
         if let Some((_, folder)) = found.pop() {
             return Ok(folder);
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
-            .ok_or(NotInstalled)
+        folder_on_path(&["initdb", "pg_ctl"]).ok_or(NotInstalled {
+            what: "Postgres 14 or newer",
+            remedy: "`apt-get install postgresql` (Debian, Ubuntu) or put its bin folder on the \
+                     PATH",
+        })
     }
 
     /// Starts the server of a folder, which is made and initialised if need be. A server of that
@@ -83,19 +58,10 @@ impl Postgres {
     pub fn start(folder: &Path, settings: Settings) -> Result<Self> {
         let programs = programs_for(&folder.join("postgres"))?;
         let account = Account::unprivileged()?;
-        fs::create_dir_all(folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
-        let folder = folder.canonicalize()?;
-        ensure!(
-            account.can_enter(&folder),
-            "{} cannot be entered by {}, as whom Postgres runs: choose a folder outside private \
-             homes",
-            folder.display(),
-            account.name(),
-        );
+        let folder = account.enter(folder)?;
         let data = folder.join("postgres");
         let sockets = socket_folder(&folder);
-        make_private(&sockets, &account)?;
+        account.make_private(&sockets)?;
         let server = Self { programs, account, data, sockets };
         if !server.data.join("PG_VERSION").exists() {
             server.initialise()?;
@@ -126,6 +92,22 @@ impl Postgres {
             .then(|| url(&socket_folder(&folder), user, database))
     }
 
+    /// The server of a folder, if it runs.
+    pub fn find(folder: &Path) -> Option<Self> {
+        let folder = folder.canonicalize().ok()?;
+        let data = folder.join("postgres");
+        let programs = programs_for(&data).ok()?;
+        let account = Account::unprivileged().ok()?;
+        let server = Self { programs, account, sockets: socket_folder(&folder), data };
+        server.runs_as(server.id()?).then_some(server)
+    }
+
+    /// The number of the server's main process, as its lock file tells it.
+    pub fn id(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
+    }
+
     /// Stops the server; what was committed stays.
     pub fn stop(&self) -> Result<()> {
         self.control("stop", &["-m", "fast", "-w", "-t", "120"])
@@ -143,12 +125,13 @@ impl Postgres {
     /// ours, and Postgres would not start for it.
     fn take_over(&self) -> Result<()> {
         let lock_file = self.data.join("postmaster.pid");
-        let Ok(text) = fs::read_to_string(&lock_file) else { return Ok(()) };
-        let process = Path::new("/proc").join(text.lines().next().unwrap_or_default().trim());
-        // A server works in its data folder, and a dead one nowhere.
-        let ours = fs::read_link(process.join("cwd"))
-            .is_ok_and(|folder| self.data.canonicalize().is_ok_and(|data| data == folder));
-        if process.exists() && !ours {
+        if !lock_file.exists() {
+            return Ok(());
+        }
+        let foreign = |process: u32| {
+            Path::new("/proc").join(process.to_string()).exists() && !self.runs_as(process)
+        };
+        if self.id().is_none_or(foreign) {
             let of_socket = self.sockets.join(".s.PGSQL.5432.lock");
             if of_socket.exists() {
                 fs::remove_file(of_socket)?;
@@ -162,6 +145,11 @@ impl Postgres {
         }
     }
 
+    /// Whether that process is the server: it works in its data folder.
+    fn runs_as(&self, process: u32) -> bool {
+        self.data.canonicalize().is_ok_and(|data| self.account.works_in(process, &data))
+    }
+
     /// Makes the cluster beside its place and moves it there whole: one that was cut off in the
     /// making would look like one that is there.
     fn initialise(&self) -> Result<()> {
@@ -169,7 +157,7 @@ impl Postgres {
         if partial.exists() {
             fs::remove_dir_all(&partial)?;
         }
-        make_private(&partial, &self.account)?;
+        self.account.make_private(&partial)?;
         let output = self
             .account
             .command(self.programs.join("initdb"))
@@ -229,13 +217,6 @@ fn programs_for(data: &Path) -> Result<PathBuf> {
     if known { Ok(same) } else { Ok(Postgres::programs()?) }
 }
 
-/// A folder that the account alone can enter.
-fn make_private(folder: &Path, account: &Account) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    account.own(folder)
-}
-
 fn url(sockets: &Path, user: &str, database: &str) -> String {
     let host = sockets.display().to_string().replace('%', "%25").replace('/', "%2F");
     // Port and mode too: the environment may name those of another server.
@@ -250,10 +231,4 @@ fn socket_folder(folder: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     folder.hash(&mut hasher);
     std::env::temp_dir().join(format!("ironledger-{:x}", hasher.finish()))
-}
-
-fn last_lines(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(10)..].join("\n")
 }

@@ -233,7 +233,8 @@ impl Relay {
                 leader.settle().await?;
                 settled = Instant::now();
             }
-            if sent == 0 {
+            // With a full page there is more; else who appends wakes us, a few times a moment at most.
+            if sent < PAGE {
                 let look = if leader.is_settled() { POLL } else { SETTLE / 4 };
                 tokio::select! {
                     () = stop.cancelled() => {}
