@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -52,7 +53,7 @@ fn read(
     let mut wanted = TopicPartitionList::new();
     let mut found: BTreeMap<Partition, Tail> = BTreeMap::new();
     for partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(&topic, partition.0.into(), PATIENCE)?;
+        let (low, high) = ends(&consumer, &topic, *partition)?;
         if low < high {
             let from = Offset::Offset(low.max(high - window));
             wanted.add_partition_offset(&topic, partition.0.into(), from)?;
@@ -82,4 +83,30 @@ fn read(
         }
     }
     Ok(found)
+}
+
+/// The first and the next offset of a partition. One that was just made has no leader for a moment.
+fn ends(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: Partition,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let asked = consumer.fetch_watermarks(topic, partition.0.into(), PATIENCE);
+        let soon =
+            asked.as_ref().err().and_then(KafkaError::rdkafka_error_code).is_some_and(|code| {
+                matches!(
+                    code,
+                    RDKafkaErrorCode::NotLeaderForPartition
+                        | RDKafkaErrorCode::LeaderNotAvailable
+                        | RDKafkaErrorCode::UnknownTopicOrPartition
+                        | RDKafkaErrorCode::UnknownPartition
+                )
+            });
+        if !soon || Instant::now() > deadline {
+            return asked;
+        }
+        sleep(Duration::from_millis(20));
+    }
 }
