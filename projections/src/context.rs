@@ -4,10 +4,15 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::http::HeaderMap;
 use events::{AthleteId, Partition};
-use log::{Keys, Positions};
+use log::{Database, Keys, Positions};
 use projector::{NotReached, Progress, Projection};
 use sqlx::PgPool;
 use web::{Caller, Detail, Error};
+
+use crate::history::History;
+
+/// Every read model.
+const MODELS: [&str; 1] = [History::SCHEMA];
 
 /// How long a query waits for its model to reach the position that the caller asked for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,13 +29,15 @@ pub struct Context {
 
 impl Context {
     /// Queries on a database, of models whose projectors run elsewhere.
-    pub fn new(pool: PgPool, keys: Keys) -> Self {
-        Self { pool, keys, progress: Arc::default() }
+    pub fn new(database: &Database, keys: Keys) -> Self {
+        let elsewhere = MODELS.map(|model| (model, Progress::of(database, model)));
+        Self { pool: database.pool.clone(), keys, progress: Arc::new(elsewhere.into()) }
     }
 
-    /// The same, with models whose projectors run in this process.
-    pub fn with_progress(self, progress: Vec<(&'static str, Progress)>) -> Self {
-        Self { progress: Arc::new(progress.into_iter().collect()), ..self }
+    /// The same, with models whose projectors run in this process and tell us without a detour.
+    pub fn with_progress(mut self, progress: Vec<(&'static str, Progress)>) -> Self {
+        Arc::make_mut(&mut self.progress).extend(progress);
+        self
     }
 
     /// Waits until a model has reached the position of the `X-Min-Position` header, if there is
@@ -40,9 +47,8 @@ impl Context {
         let wanted: Positions = value.to_str().unwrap_or_default().parse().map_err(|error| {
             Error::validation(vec![Detail::new("X-Min-Position", format!("{error}"))])
         })?;
-        let progress = match self.progress.get(P::SCHEMA) {
-            Some(progress) => progress.clone(),
-            None => Progress::elsewhere(self.pool.clone(), P::SCHEMA),
+        let Some(progress) = self.progress.get(P::SCHEMA) else {
+            return Err(Error::internal(format!("{} is not among the models", P::SCHEMA)));
         };
         progress.reach(&wanted, PATIENCE).await.map_err(|error| match error {
             NotReached::Yet => Error::unavailable(

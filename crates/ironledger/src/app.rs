@@ -54,7 +54,7 @@ impl App {
         Ok(Self {
             accounts: Accounts::new(pool.clone(), log.clone(), clock.clone(), random.clone()),
             commands: Commands::new(log, clock.clone(), random.clone()),
-            queries: Context::new(pool, keys),
+            queries: Context::new(database, keys),
             tokens: Tokens::new(&secrets.token_key()?, move || token_clock.now().utc()),
             clock,
             random,

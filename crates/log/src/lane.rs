@@ -386,7 +386,7 @@ impl Lane {
             request.answer(Ok(Appended { epoch, partition, position: last }));
         }
         if appended {
-            self.wake.appended();
+            self.wake.call();
         }
     }
 }

@@ -26,3 +26,4 @@ pub use keys::{Keys, MasterKey};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};
+pub use wake::Wake;

@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use crate::{Database, wake::Wake};
 
+/// Where the log's growth is told.
+const CHANNEL: &str = "ironledger_log";
+
 /// An event as it is stored: its place, and the exact bytes of what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -149,7 +152,7 @@ pub struct Reader {
 impl Reader {
     /// A reader of the log of a database. Nothing is sent before the first use.
     pub fn open(database: &Database) -> Self {
-        Self { pool: database.pool.clone(), wake: Wake::start(database) }
+        Self { pool: database.pool.clone(), wake: Wake::new(database, CHANNEL) }
     }
 
     /// The events of one stream after a version, oldest first; none when there is no such stream.

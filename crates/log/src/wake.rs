@@ -1,5 +1,5 @@
-//! How readers learn that there is something new: a channel within the process, a coalesced
-//! `NOTIFY` between processes. Both only hint; readers also poll.
+//! How those who wait learn that there is something new: a channel within the process, a coalesced
+//! `NOTIFY` between processes. Both only hint; who waits also polls.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -18,50 +18,54 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::Database;
 
-const CHANNEL: &str = "ironledger_log";
-
 /// `NOTIFY` is sent at most this often: it wakes other processes, and one does for many appends.
 const COALESCE: Duration = Duration::from_millis(10);
 
+/// Wakes whoever waits for the same thing, in this process and in others.
 #[derive(Clone)]
-pub(crate) struct Wake(Arc<Inner>);
+pub struct Wake(Arc<Inner>);
 
 struct Inner {
+    /// What is waited for, as a channel of Postgres.
+    channel: String,
     database: Database,
     /// A connection of its own: what listens must not go through a transaction pooler.
     direct: PgPool,
     changed: watch::Sender<()>,
-    appended: Arc<Notify>,
+    called: Arc<Notify>,
     notifier: OnceLock<AbortOnDropHandle<()>>,
     listener: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl Wake {
-    pub(crate) fn start(database: &Database) -> Self {
+    /// For what has this name. Nothing is sent and no connection made before the first use.
+    pub fn new(database: &Database, channel: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
+            channel: channel.into(),
             database: database.clone(),
             direct: PgPoolOptions::new()
                 .max_connections(1)
                 .connect_lazy_with(database.direct.clone()),
             changed: watch::Sender::new(()),
-            appended: Arc::new(Notify::new()),
+            called: Arc::new(Notify::new()),
             notifier: OnceLock::new(),
             listener: OnceLock::new(),
         }))
     }
 
-    /// Tells everybody that the log has grown; called after the commit, never within it, since
+    /// Tells everybody that there is something new; called after the commit, never within it, since
     /// `NOTIFY` inside a transaction takes a lock on the whole database.
-    pub(crate) fn appended(&self) {
+    pub fn call(&self) {
         let inner = &self.0;
         inner.changed.send_replace(());
-        inner.appended.notify_one();
+        inner.called.notify_one();
         inner.notifier.get_or_init(|| {
-            let (pool, appended) = (inner.database.pool.clone(), inner.appended.clone());
+            let (pool, called) = (inner.database.pool.clone(), inner.called.clone());
+            let channel = inner.channel.clone();
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    appended.notified().await;
-                    let notify = sqlx::query("select pg_notify($1, '')").bind(CHANNEL);
+                    called.notified().await;
+                    let notify = sqlx::query("select pg_notify($1, '')").bind(&channel);
                     if let Err(error) = notify.execute(&pool).await {
                         tracing::debug!(%error, "other processes were not woken; they poll");
                     }
@@ -71,14 +75,15 @@ impl Wake {
         });
     }
 
-    /// Changes whenever the log has grown, by whatever process.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+    /// Changes whenever there may be something new, by whatever process.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
         let inner = &self.0;
         inner.listener.get_or_init(|| {
             let (pool, changed) = (inner.direct.clone(), inner.changed.clone());
+            let channel = inner.channel.clone();
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    if let Err(error) = listen(&pool, &changed).await {
+                    if let Err(error) = listen(&pool, &channel, &changed).await {
                         tracing::debug!(%error, "not listening for a second; readers poll");
                     }
                     sleep(Duration::from_secs(1)).await;
@@ -89,9 +94,13 @@ impl Wake {
     }
 }
 
-async fn listen(pool: &PgPool, changed: &watch::Sender<()>) -> Result<(), sqlx::Error> {
+async fn listen(
+    pool: &PgPool,
+    channel: &str,
+    changed: &watch::Sender<()>,
+) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen(channel).await?;
     loop {
         // Also at first and when a lost connection was made again, which `None` tells: something
         // may have been missed.

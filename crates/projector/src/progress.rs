@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use log::Positions;
+use log::{Database, Positions, Wake};
 use sqlx::PgPool;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, timeout};
 
 /// The model of a query has not reached the position that the caller asked for.
 #[derive(Debug, thiserror::Error)]
@@ -23,54 +20,42 @@ pub enum NotReached {
     Database(#[from] sqlx::Error),
 }
 
+/// Without a word from the projector, the checkpoint is looked at so often.
+const POLL: Duration = Duration::from_millis(50);
+
 /// Tells how far a read model is.
 #[derive(Clone)]
 pub struct Progress {
     pool: PgPool,
     projection: &'static str,
-    /// Changes when the projector of this process has committed, if it has one.
-    committed: Option<watch::Receiver<()>>,
+    committed: Wake,
 }
 
 impl Progress {
-    /// Of a model whose projector runs in another process.
-    pub fn elsewhere(pool: PgPool, projection: &'static str) -> Self {
-        Self { pool, projection, committed: None }
+    /// Of a model, wherever its projector runs.
+    pub fn of(database: &Database, projection: &'static str) -> Self {
+        let committed = Wake::new(database, format!("ironledger_{projection}"));
+        Self { pool: database.pool.clone(), projection, committed }
     }
 
-    pub(crate) fn of_projector(
-        pool: PgPool,
-        projection: &'static str,
-        committed: watch::Receiver<()>,
-    ) -> Self {
-        Self { pool, projection, committed: Some(committed) }
+    /// Tells those who wait that the model has moved; called after the commit.
+    pub(crate) fn moved(&self) {
+        self.committed.call();
     }
 
     /// Waits until the model has reached a position in every partition it names, at most so long.
     pub async fn reach(&self, wanted: &Positions, patience: Duration) -> Result<(), NotReached> {
         let deadline = Instant::now() + patience;
-        let mut committed = self.committed.clone();
-        let mut pause = Duration::from_millis(2);
+        let mut committed = self.committed.subscribe();
         loop {
-            if let Some(committed) = &mut committed {
-                committed.mark_unchanged();
-            }
+            committed.mark_unchanged();
             if self.reached(wanted).await? {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 return Err(NotReached::Yet);
             }
-            match &mut committed {
-                Some(committed) => {
-                    tokio::select! {
-                        _ = committed.changed() => {}
-                        () = sleep(Duration::from_millis(100)) => {}
-                    }
-                }
-                None => sleep(pause).await,
-            }
-            pause = (pause * 2).min(Duration::from_millis(25));
+            timeout(POLL, committed.changed()).await.ok();
         }
     }
 

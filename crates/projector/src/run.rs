@@ -106,7 +106,9 @@ impl<P: Projection> Projector<P> {
             let step = async {
                 if !net.behind.is_empty() {
                     let behind: Vec<Partition> = net.behind.iter().copied().collect();
-                    if self.step(Some(&behind), BATCH).await? == 0 {
+                    // After a page that is not full, Kafka has the rest: under load there is no end
+                    // to wait for.
+                    if self.step(Some(&behind), BATCH).await? < BATCH {
                         net.behind.clear();
                     }
                     let records = consumer.waiting();

@@ -8,7 +8,6 @@ use std::{
 use events::{Epoch, EventId, Partition, Position};
 use log::{Database, ReadError, Reader, Stored};
 use sqlx::{Acquire, Executor};
-use tokio::sync::watch;
 
 use crate::{
     Progress, Projection,
@@ -75,7 +74,7 @@ pub struct Projector<P> {
     /// Where we believe that all stands; `None` until read, and again after a doubt.
     /// Nothing kept in memory outlives a failed compare-and-swap.
     standing: Option<Standing>,
-    committed: watch::Sender<()>,
+    progress: Progress,
     projection: PhantomData<P>,
 }
 
@@ -88,13 +87,13 @@ struct Standing {
 impl<P: Projection> Projector<P> {
     /// A projector on the database, which must be allowed to make the projection's schema.
     pub fn new(database: Database, log: Reader) -> Self {
-        let committed = watch::Sender::new(());
-        Self { database, log, standing: None, committed, projection: PhantomData }
+        let progress = Progress::of(&database, P::SCHEMA);
+        Self { database, log, standing: None, progress, projection: PhantomData }
     }
 
     /// How queries of this process wait for the projection.
     pub fn progress(&self) -> Progress {
-        Progress::of_projector(self.database.pool.clone(), P::SCHEMA, self.committed.subscribe())
+        self.progress.clone()
     }
 
     /// Makes schema and checkpoints where they are missing.
@@ -198,7 +197,7 @@ impl<P: Projection> Projector<P> {
         self.commit(&standing, &moved, batch).await?;
         standing.checkpoints.extend(moved);
         self.standing = Some(standing);
-        self.committed.send_replace(());
+        self.progress.moved();
         Ok(count)
     }
 

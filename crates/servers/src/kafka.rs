@@ -190,6 +190,10 @@ impl Programs {
             vec!["-Xms128m".into(), "-Xmx512m".into(), "-Djava.awt.headless=true".into()];
         arguments.extend(speed.iter().map(Into::into));
         arguments.extend([self.logging(folder), "-cp".into(), self.class_path()]);
+        // A killed JVM leaves the native libraries that it has unpacked; here they go with the folder.
+        let mut unpacked = OsString::from("-Djava.io.tmpdir=");
+        unpacked.push(folder);
+        arguments.insert(0, unpacked);
         arguments.extend(["kafka.Kafka".into(), properties.into()]);
         arguments
     }

@@ -10,8 +10,8 @@ use log::{Stored, kafka::Record};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{
-        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier,
-        TopicReplication, TopicResult,
+        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+        TopicResult,
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},

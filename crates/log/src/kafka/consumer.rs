@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use events::Partition;
@@ -31,6 +31,10 @@ const BATCH: usize = 2_000;
 
 /// A member that is not heard of for so long has lost its partitions.
 const SESSION: Duration = Duration::from_secs(6);
+
+/// How long more records are waited for after the first: a transaction for each would cost more
+/// than the work.
+const GATHER: Duration = Duration::from_millis(4);
 
 /// Leaving the group takes no longer.
 const LEAVING: Duration = Duration::from_secs(3);
@@ -182,15 +186,18 @@ fn poll(
 ) {
     while !leaving.load(Ordering::Relaxed) && !sender.is_closed() {
         let mut batch = Vec::new();
-        let mut wait = Duration::from_millis(100);
+        let mut until = Instant::now() + Duration::from_millis(100);
         while batch.len() < BATCH {
-            match client.poll(wait) {
+            match client.poll(until.saturating_duration_since(Instant::now())) {
                 None => break,
-                Some(Ok(message)) => batch.extend(receive(&message)),
+                Some(Ok(message)) => {
+                    if batch.is_empty() {
+                        until = Instant::now() + GATHER;
+                    }
+                    batch.extend(receive(&message));
+                }
                 Some(Err(error)) => tracing::debug!(%error, "the consumer"),
             }
-            // What is there already goes along; nothing is waited for.
-            wait = Duration::ZERO;
         }
         if !batch.is_empty() && sender.blocking_send(batch).is_err() {
             return;

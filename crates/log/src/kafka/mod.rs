@@ -20,6 +20,7 @@ use rdkafka::{
 };
 
 pub use consumer::{Consumer, Received};
+pub use producer::CONNECTIONS;
 pub use record::{NotOurs, Record};
 pub use relay::{Lag, Leader, Relay, RelayError, lag};
 pub use topic::WrongTopic;

@@ -8,7 +8,7 @@ use std::{
 
 use events::{Partition, Position};
 use rdkafka::{
-    ClientContext, Message,
+    ClientConfig, ClientContext, Message,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::DeliveryResult,
@@ -23,10 +23,14 @@ use crate::Stored;
 const IN_FLIGHT: usize = 50_000;
 const IN_FLIGHT_KIB: usize = 64 * 1024;
 
+/// A partition must wait until the request before it on its connection is answered, so there are
+/// several connections, each for every so-manieth partition.
+pub const CONNECTIONS: usize = 4;
+
 /// Publishes events, and knows which of them Kafka has. One that failed is of no more use: what
 /// it had in its hands is thrown away, and another goes on from what Kafka has.
 pub(super) struct Producer {
-    client: ThreadedProducer<Deliveries>,
+    clients: Vec<ThreadedProducer<Deliveries>>,
     topic: String,
     deliveries: Arc<Inner>,
 }
@@ -92,29 +96,38 @@ impl ProducerContext for Deliveries {
     }
 }
 
-impl Producer {
-    /// A new producer; it connects by and by.
-    pub(super) fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let inner = Arc::new(Inner { state: Mutex::default(), changed: watch::Sender::new(()) });
-        let client = kafka
-            .client("ironledger-relay")
+impl Kafka {
+    /// What the relay's producers are set to.
+    pub fn producer(&self) -> ClientConfig {
+        let mut config = self.client("ironledger-relay");
+        config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             // Otherwise librdkafka drops a message that waits too long, and goes on with the next.
             .set("message.timeout.ms", "0")
             .set("enable.gapless.guarantee", "true")
             // A partition that was made anew takes any first batch, so that a second one on its
-            // way could overtake the first. It costs nothing: see docs/performance.md.
+            // way could overtake the first.
             .set("max.in.flight.requests.per.connection", "1")
             .set("linger.ms", "1")
             .set("batch.size", "900000")
             .set("batch.num.messages", "10000")
             .set("compression.type", "lz4")
-            .set("queue.buffering.max.messages", IN_FLIGHT.to_string())
-            .set("queue.buffering.max.kbytes", IN_FLIGHT_KIB.to_string())
-            .set("request.timeout.ms", "10000")
-            .create_with_context(Deliveries(inner.clone()))?;
-        Ok(Self { client, topic: kafka.topic(), deliveries: inner })
+            .set("queue.buffering.max.messages", (IN_FLIGHT / CONNECTIONS).to_string())
+            .set("queue.buffering.max.kbytes", (IN_FLIGHT_KIB / CONNECTIONS).to_string())
+            .set("request.timeout.ms", "10000");
+        config
+    }
+}
+
+impl Producer {
+    /// A new producer; it connects by and by.
+    pub(super) fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+        let inner = Arc::new(Inner { state: Mutex::default(), changed: watch::Sender::new(()) });
+        let clients = (0..CONNECTIONS)
+            .map(|_| kafka.producer().create_with_context(Deliveries(inner.clone())))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { clients, topic: kafka.topic(), deliveries: inner })
     }
 
     /// Hands an event over; waits while too much is on its way.
@@ -126,9 +139,10 @@ impl Producer {
                 .key(&key)
                 .payload(payload)
                 .headers(headers);
+        let client = &self.clients[usize::from(event.partition.0.unsigned_abs()) % CONNECTIONS];
         loop {
             self.check()?;
-            match self.client.send(record) {
+            match client.send(record) {
                 Ok(()) => return Ok(()),
                 Err((error, back)) => {
                     if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
@@ -163,6 +177,8 @@ impl Producer {
 impl Drop for Producer {
     fn drop(&mut self) {
         // Nothing more of what waits here may go out: somebody else goes on.
-        self.client.purge(PurgeConfig::default().queue().inflight());
+        for client in &self.clients {
+            client.purge(PurgeConfig::default().queue().inflight());
+        }
     }
 }

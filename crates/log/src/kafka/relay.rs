@@ -229,13 +229,18 @@ impl Relay {
             }
             appended.mark_unchanged();
             let sent = leader.step().await?;
-            if sent == 0 || settled.elapsed() >= SETTLE {
+            // Not more often: a note is a commit, and the next events would wait for it.
+            if settled.elapsed() >= SETTLE {
                 leader.settle().await?;
                 settled = Instant::now();
             }
-            // With a full page there is more; else who appends wakes us, a few times a moment at most.
+            // With a full page there is more; else who appends wakes us.
             if sent < PAGE {
-                let look = if leader.is_settled() { POLL } else { SETTLE / 4 };
+                let look = if leader.is_settled() {
+                    POLL
+                } else {
+                    SETTLE.saturating_sub(settled.elapsed())
+                };
                 tokio::select! {
                     () = stop.cancelled() => {}
                     _ = appended.changed() => {}
