@@ -6,7 +6,7 @@ use std::{
 };
 
 use events::{Partition, Position};
-use log::kafka::{Consumer, Received};
+use log::kafka::{self, Consumer, Kafka, Received};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -28,6 +28,14 @@ const PREPARE: Duration = Duration::from_secs(5);
 /// A partition that its owner has not moved for so long is helped by whoever sees it: the owner may
 /// be frozen, or Kafka away and nobody the owner.
 const HELP: Duration = Duration::from_secs(8);
+
+/// A member that must read so often in a row from Postgres what Kafka has too is deaf: librdkafka
+/// does not find the leaders of a topic that was deleted and made anew, since their epoch is lower
+/// than before. A new member does.
+const UNHEARD: u32 = 3;
+
+/// A deaf member joins anew this often at most, for it disturbs the others of its group.
+const REJOIN: Duration = Duration::from_secs(20);
 
 impl<P: Projection> Projector<P> {
     /// Follows all partitions in Postgres until told to stop. What goes wrong is logged and tried
@@ -96,8 +104,13 @@ impl<P: Projection> Projector<P> {
     ///
     /// Kafka brings events early and says which partitions are ours; what is true is in Postgres.
     /// What Kafka leaves out, or brings too late, is read there.
-    pub async fn run_on_kafka(mut self, mut consumer: Consumer, stop: CancellationToken) {
+    pub async fn run_on_kafka(
+        mut self,
+        kafka: &Kafka,
+        stop: CancellationToken,
+    ) -> Result<(), kafka::Error> {
         let mut trouble = Trouble::new(P::SCHEMA);
+        let mut consumer = Consumer::join(kafka, P::SCHEMA)?;
         let mut assigned = consumer.assigned();
         let mut net = Net::default();
         let mut look = interval(LOOK);
@@ -136,8 +149,8 @@ impl<P: Projection> Projector<P> {
             match step.await {
                 Ok(true) => trouble.over(),
                 Ok(false) => {
-                    tracing::error!(projection = P::SCHEMA, "the consumer has ended");
-                    return;
+                    net.is_deaf = true;
+                    or_stop(&stop, sleep(LOOK)).await;
                 }
                 Err(error) => {
                     self.doubt();
@@ -145,8 +158,16 @@ impl<P: Projection> Projector<P> {
                     trouble.bear(&error, &stop).await;
                 }
             }
+            if net.is_deaf && is_due(net.joined, REJOIN) {
+                tracing::warn!(projection = P::SCHEMA, "Kafka brings nothing; joining anew");
+                consumer.leave().await;
+                consumer = Consumer::join(kafka, P::SCHEMA)?;
+                assigned = consumer.assigned();
+                net = Net { joined: Some(Instant::now()), ..Net::default() };
+            }
         }
         consumer.leave().await;
+        Ok(())
     }
 
     /// Takes what Kafka brought; what it left out is to be read from Postgres.
@@ -161,6 +182,9 @@ impl<P: Projection> Projector<P> {
         }
         let offsets: BTreeMap<Partition, i64> =
             records.iter().map(|record| (record.event.partition, record.offset)).collect();
+        for partition in offsets.keys() {
+            net.unheard.remove(partition);
+        }
         let events = records.into_iter().map(|record| record.event).collect();
         let (_, missing) = self.take(events).await?;
         net.behind.extend(missing);
@@ -178,9 +202,10 @@ impl<P: Projection> Projector<P> {
         }
         let heads = self.log.heads().await?;
         let checkpoints = checkpoint::load(&self.database.pool, P::SCHEMA).await?;
-        let positions =
+        let positions: BTreeMap<Partition, Position> =
             checkpoints.into_iter().map(|(partition, at)| (partition, at.position)).collect();
-        if net.look(&heads, positions) {
+        let published = kafka::published(&self.database.pool).await?;
+        if net.look(&heads, &positions, &published) {
             self.doubt();
         }
         Ok(())
@@ -203,6 +228,12 @@ struct Net {
     /// Where the log was at the last look, and since when the model is short of it.
     seen: BTreeMap<Partition, Seen>,
     prepared: Option<Instant>,
+    /// How often in a row Postgres had what Kafka had too, but did not bring.
+    unheard: BTreeMap<Partition, u32>,
+    /// Kafka brings nothing any more, though it could.
+    is_deaf: bool,
+    /// When we joined anew for the last time.
+    joined: Option<Instant>,
 }
 
 struct Seen {
@@ -217,14 +248,21 @@ impl Net {
     fn look(
         &mut self,
         heads: &BTreeMap<Partition, Position>,
-        positions: BTreeMap<Partition, Position>,
+        positions: &BTreeMap<Partition, Position>,
+        published: &BTreeMap<Partition, Position>,
     ) -> bool {
         let mut new = false;
-        for (partition, position) in positions {
+        for (&partition, &position) in positions {
             let head = heads.get(&partition).copied().unwrap_or_default();
             let seen = self.seen.get(&partition);
             let stands = seen.filter(|seen| seen.position == position && seen.head > position);
             let since = stands.map_or_else(Instant::now, |seen| seen.since);
+            let on_kafka = published.get(&partition).is_some_and(|at| *at > position);
+            if stands.is_some() && on_kafka && self.owned.contains(&partition) {
+                let times = self.unheard.entry(partition).or_insert(0);
+                *times += 1;
+                self.is_deaf |= *times >= UNHEARD;
+            }
             let nobody = stands.is_some() && since.elapsed() >= HELP;
             let (owned, helped) =
                 (self.owned.contains(&partition), self.helped.contains(&partition));
@@ -274,10 +312,14 @@ impl Trouble {
             Error::Fenced(_) => tracing::info!(projection, %error),
             _ => tracing::error!(projection, %error, "does not go on"),
         }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(self.pause) => {}
-        }
+        or_stop(stop, sleep(self.pause)).await;
         self.pause = (self.pause * 2).min(Self::LONGEST);
+    }
+}
+
+async fn or_stop(stop: &CancellationToken, waiting: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = waiting => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use log::{Clock, Database, Random, Reader, kafka::Consumer};
+use log::{Clock, Database, Random, Reader};
 use projections::history::History;
 use projector::{Projection, Projector};
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ async fn project<P: Projection>(
     match arguments.kafka.kafka()? {
         Some(kafka) => {
             say!("projecting {} from {}", P::SCHEMA, kafka.topic());
-            projector.run_on_kafka(Consumer::join(&kafka, P::SCHEMA)?, stop).await;
+            projector.run_on_kafka(&kafka, stop).await?;
         }
         None => {
             say!("projecting {} from Postgres", P::SCHEMA);

@@ -6,6 +6,7 @@
 
 mod consumer;
 mod lease;
+mod notes;
 mod producer;
 mod record;
 mod relay;
@@ -20,9 +21,11 @@ use rdkafka::{
 };
 
 pub use consumer::{Consumer, Received};
+pub use notes::{Lag, lag, published};
 pub use producer::CONNECTIONS;
+pub use rdkafka::error::KafkaError as Error;
 pub use record::{NotOurs, Record};
-pub use relay::{Lag, Leader, Relay, RelayError, lag};
+pub use relay::{Leader, Relay, RelayError};
 pub use topic::WrongTopic;
 
 /// How Kafka is reached, and under which prefix the product's topics and groups are.

@@ -35,9 +35,6 @@ pub(super) struct Producer {
     deliveries: Arc<Inner>,
 }
 
-/// Hears from librdkafka's threads what became of each record.
-struct Deliveries(Arc<Inner>);
-
 struct Inner {
     state: Mutex<State>,
     changed: watch::Sender<()>,
@@ -48,6 +45,23 @@ struct State {
     /// The last position of each partition that Kafka has acknowledged, with all before it.
     acknowledged: BTreeMap<Partition, Position>,
     failure: Option<KafkaError>,
+    /// Records handed over, and those of which we have heard since.
+    handed: u64,
+    heard: u64,
+    /// We throw away ourselves what is on its way.
+    ends: bool,
+}
+
+/// What became of the records of a producer, for those who look on.
+#[derive(Clone)]
+pub(super) struct Deliveries(Arc<Inner>);
+
+impl Deliveries {
+    /// How many records we have heard of, if there are others.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        let state = self.0.state();
+        (state.handed > state.heard).then_some(state.heard)
+    }
 }
 
 impl Inner {
@@ -67,6 +81,9 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if self.0.state().ends {
+            return;
+        }
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.0.fail(error.clone());
         }
@@ -79,6 +96,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
+        self.0.state().heard += 1;
         match result {
             Err((error, _)) => self.0.fail(error.clone()),
             Ok(message) => {
@@ -143,7 +161,10 @@ impl Producer {
         loop {
             self.check()?;
             match client.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.deliveries.state().handed += 1;
+                    return Ok(());
+                }
                 Err((error, back)) => {
                     if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                         return Err(error);
@@ -168,6 +189,11 @@ impl Producer {
         }
     }
 
+    /// What became of the records, for those who look on.
+    pub(super) fn deliveries(&self) -> Deliveries {
+        Deliveries(self.deliveries.clone())
+    }
+
     /// Changes with every acknowledgement and failure.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.deliveries.changed.subscribe()
@@ -176,6 +202,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
+        self.deliveries.state().ends = true;
         // Nothing more of what waits here may go out: somebody else goes on.
         for client in &self.clients {
             client.purge(PurgeConfig::default().queue().inflight());

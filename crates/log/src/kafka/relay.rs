@@ -5,13 +5,13 @@
 //! `max(published, last record on Kafka)` on, and a producer's records arrive as a run without a
 //! gap. A former leader that wakes up late still adds the rest of its own run. That run began at or
 //! below what the topic held, so it can only repeat, or go on where the topic ends; readers drop
-//! what they have.
+//! what they have. (One case is left: a topic that is lost and made anew in the moment in which a
+//! sleeper wakes up may get its run first. Readers see the hole behind it, and read Postgres.)
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use events::{Epoch, Partition, Position};
 use rdkafka::error::KafkaError;
-use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::{
     Kafka,
     lease::Lease,
-    producer::Producer,
+    notes::{self, Lag, Lead},
+    producer::{Deliveries, Producer},
     tail,
     topic::{self, Topic, WrongTopic},
 };
@@ -64,6 +65,9 @@ pub enum RelayError {
     /// The topic was deleted, or the log was restored or has more partitions than before.
     #[error("the topic or the log has changed")]
     Changed,
+    /// Kafka answers, but has acknowledged nothing for a while of what was sent.
+    #[error("Kafka answers, but takes nothing")]
+    Stuck,
     /// The log misses an event, which cannot be.
     #[error("partition {partition}: position {found} follows {last}")]
     Hole {
@@ -88,17 +92,6 @@ impl From<topic::Error> for RelayError {
     }
 }
 
-/// How far Kafka is behind the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Lag {
-    /// Whether a relay has the lead.
-    pub leader: bool,
-    /// Events on the log that Kafka has not acknowledged.
-    pub events: i64,
-    /// Age of the oldest of them, in seconds; 0 when there is none.
-    pub seconds: f64,
-}
-
 /// Publishes the log for as long as it leads. Run several: one leads, the others wait.
 pub struct Relay {
     database: Database,
@@ -117,13 +110,6 @@ pub struct Leader<'a> {
     sent: BTreeMap<Partition, Position>,
     /// Noted in Postgres.
     published: BTreeMap<Partition, Position>,
-}
-
-/// What a leader's notes are good for: its term, and the line of history that it reads.
-#[derive(Clone, Copy)]
-struct Lead {
-    term: i64,
-    epoch: Epoch,
 }
 
 impl Relay {
@@ -206,9 +192,9 @@ impl Relay {
         let mut leader = Leader::open(self, lease.term).await?;
         pause.reset();
         let (topic, partitions) = (leader.topic.clone(), leader.sent.len());
-        let epoch = leader.lead.epoch;
+        let (epoch, deliveries) = (leader.lead.epoch, leader.producer.deliveries());
         tokio::select! {
-            error = self.watch_over(&topic, partitions, epoch) => return Err(error),
+            error = self.watch_over(&topic, partitions, epoch, &deliveries) => return Err(error),
             pumped = self.pump(&mut leader, lease, stop) => pumped?,
         }
         leader.finish().await
@@ -252,10 +238,17 @@ impl Relay {
     }
 
     /// Comes back when topic or log is not what it was, and tells meanwhile how far behind Kafka is.
-    async fn watch_over(&self, topic: &Topic, partitions: usize, epoch: Epoch) -> RelayError {
+    async fn watch_over(
+        &self,
+        topic: &Topic,
+        partitions: usize,
+        epoch: Epoch,
+        deliveries: &Deliveries,
+    ) -> RelayError {
+        let mut waited = None;
         loop {
             sleep(INSPECT).await;
-            match lag(&self.database.pool).await {
+            match notes::lag(&self.database.pool).await {
                 Ok(Lag { events: 0, .. }) | Err(_) => {}
                 Ok(Lag { events, seconds, .. }) => {
                     tracing::info!(events, seconds, "behind the log");
@@ -270,7 +263,15 @@ impl Relay {
                 Ok(false) => return RelayError::Changed,
                 Err(topic::Error::Wrong(wrong)) => return wrong.into(),
                 // That Kafka is away, the producer bears; it goes on by itself.
-                Ok(true) | Err(topic::Error::Kafka(_)) => {}
+                Err(topic::Error::Kafka(_)) => waited = None,
+                Ok(true) => {
+                    let waiting = deliveries.waiting();
+                    // librdkafka may hold on to the leaders of a topic that was deleted.
+                    if waiting.is_some() && waiting == waited {
+                        return RelayError::Stuck;
+                    }
+                    waited = waiting;
+                }
             }
         }
     }
@@ -319,14 +320,14 @@ impl<'a> Leader<'a> {
         let lead = Lead { term, epoch: relay.reader.epoch().await? };
         let heads = relay.reader.heads().await?;
         let topic = Arc::new(Topic::new(&relay.kafka)?);
-        topic.ensure(heads.len(), published_partitions(pool).await?).await?;
+        topic.ensure(heads.len(), notes::published(pool).await?.len()).await?;
 
-        let mut published = take_over(pool, &heads, lead).await?;
+        let mut published = notes::take_over(pool, &heads, lead).await?;
         for (partition, position) in relay.last_on_topic(&heads).await? {
             let noted = published.entry(partition).or_default();
             *noted = position.max(*noted);
         }
-        note(pool, &published, lead).await?;
+        notes::note(pool, &published, lead).await?;
         tracing::info!(
             term,
             published = published.values().map(|at| at.0).sum::<i64>(),
@@ -360,7 +361,7 @@ impl<'a> Leader<'a> {
         let mut moved = self.producer.acknowledged();
         moved.retain(|partition, position| self.published.get(partition) != Some(position));
         if !moved.is_empty() {
-            note(&self.relay.database.pool, &moved, self.lead).await?;
+            notes::note(&self.relay.database.pool, &moved, self.lead).await?;
             self.published.extend(moved);
         }
         Ok(())
@@ -385,95 +386,6 @@ impl<'a> Leader<'a> {
     fn is_settled(&self) -> bool {
         self.sent == self.published
     }
-}
-
-/// How far Kafka is behind the log, as any process may ask.
-pub async fn lag(pool: &PgPool) -> Result<Lag, sqlx::Error> {
-    let lag = sqlx::query!(
-        r#"select exists (
-                   select from log.relay_lease where expires_at > clock_timestamp()
-               ) as "leader!",
-               coalesce(sum(coalesce(head.position, 0) - coalesce(published.position, 0)), 0)::bigint
-                   as "events!",
-               coalesce(extract(epoch from clock_timestamp() - min(next.recorded_at)), 0)::float8
-                   as "seconds!"
-           from (
-               select substring(c.relname from '^events_(\d+)$')::smallint as number
-               from pg_inherits i join pg_class c on c.oid = i.inhrelid
-               where i.inhparent = 'log.events'::regclass
-           ) as p
-           left join log.published on published.partition = p.number
-           left join lateral (
-               select position from log.events
-               where partition = p.number order by position desc limit 1
-           ) as head on true
-           left join log.events as next on next.partition = p.number
-               and next.position = coalesce(published.position, 0) + 1"#
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(Lag { leader: lag.leader, events: lag.events, seconds: lag.seconds.max(0.0) })
-}
-
-/// How many partitions a relay has ever published.
-async fn published_partitions(pool: &PgPool) -> Result<usize, sqlx::Error> {
-    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from log.published"#)
-        .fetch_one(pool)
-        .await?;
-    Ok(usize::try_from(count).unwrap_or_default())
-}
-
-/// Puts our term on the notes, so that an earlier leader can write none any more.
-async fn take_over(
-    pool: &PgPool,
-    heads: &BTreeMap<Partition, Position>,
-    lead: Lead,
-) -> Result<BTreeMap<Partition, Position>, RelayError> {
-    let numbers: Vec<i16> = heads.keys().map(|partition| partition.0).collect();
-    let rows = sqlx::query!(
-        "insert into log.published (partition, term, position)
-         select partition, $2, 0 from unnest($1::smallint[]) as partition
-         on conflict (partition) do update set term = excluded.term
-         where published.term <= excluded.term
-         returning partition, position",
-        &numbers,
-        lead.term,
-    )
-    .fetch_all(pool)
-    .await?;
-    if rows.len() != heads.len() {
-        return Err(RelayError::NotLeading);
-    }
-    Ok(rows.into_iter().map(|row| (Partition(row.partition), Position(row.position))).collect())
-}
-
-/// Notes positions as published, if no later leader has taken the notes over, and no restore the
-/// log.
-async fn note(
-    pool: &PgPool,
-    positions: &BTreeMap<Partition, Position>,
-    lead: Lead,
-) -> Result<(), RelayError> {
-    let partitions: Vec<i16> = positions.keys().map(|partition| partition.0).collect();
-    let positions: Vec<i64> = positions.values().map(|position| position.0).collect();
-    let noted = sqlx::query!(
-        "update log.published
-         set position = moved.position, updated_at = clock_timestamp()
-         from unnest($1::smallint[], $2::bigint[]) as moved (partition, position)
-         where published.partition = moved.partition and published.term = $3
-             and published.position <= moved.position
-             and (select max(epoch) from log.epochs) = $4",
-        &partitions,
-        &positions,
-        lead.term,
-        lead.epoch.0,
-    )
-    .execute(pool)
-    .await?;
-    if noted.rows_affected() != partitions.len() as u64 {
-        return Err(RelayError::NotLeading);
-    }
-    Ok(())
 }
 
 /// Waits that grow while nothing gets better.

@@ -147,16 +147,17 @@ impl Topic {
             .set("cleanup.policy", "delete")
             .set("max.message.bytes", MESSAGE_BYTES)
             .set("retention.ms", &retention);
-        let created = self.admin.create_topics([&topic], &options()).await?;
-        outcome(created)?;
-        tracing::info!(topic = self.name, partitions, "made the topic");
+        if done(self.admin.create_topics([&topic], &options()).await?)? {
+            tracing::info!(topic = self.name, partitions, "made the topic");
+        }
         Ok(())
     }
 
     async fn grow(&self, partitions: usize) -> Result<(), KafkaError> {
         let wanted = NewPartitions::new(&self.name, partitions);
-        outcome(self.admin.create_partitions([&wanted], &options()).await?)?;
-        tracing::info!(topic = self.name, partitions, "the topic has grown with the log");
+        if done(self.admin.create_partitions([&wanted], &options()).await?)? {
+            tracing::info!(topic = self.name, partitions, "the topic has grown with the log");
+        }
         Ok(())
     }
 
@@ -185,13 +186,11 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }
 
-/// What came of a request about one topic; somebody else may have been faster.
-fn outcome(results: Vec<TopicResult>) -> Result<(), KafkaError> {
-    for result in results {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, error)) => return Err(KafkaError::AdminOp(error)),
-        }
+/// Whether a request about one topic was carried out; if not, somebody else was faster.
+fn done(results: Vec<TopicResult>) -> Result<bool, KafkaError> {
+    match results.into_iter().next() {
+        Some(Ok(_)) => Ok(true),
+        None | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+        Some(Err((_, error))) => Err(KafkaError::AdminOp(error)),
     }
-    Ok(())
 }
