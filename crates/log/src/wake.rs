@@ -65,7 +65,11 @@ impl Wake {
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
                     called.notified().await;
-                    let notify = sqlx::query("select pg_notify($1, '')").bind(&channel);
+                    // It waits for no disk: a lost hint is none the worse for a crash.
+                    let notify = sqlx::query(
+                        "select set_config('synchronous_commit', 'off', true), pg_notify($1, '')",
+                    )
+                    .bind(&channel);
                     if let Err(error) = notify.execute(&pool).await {
                         tracing::debug!(%error, "other processes were not woken; they poll");
                     }

@@ -63,6 +63,9 @@ pub(crate) async fn create(
 /// Moves the checkpoints on, if they and the log's line of history are all where the caller
 /// believes them to be, and makes the unqualified names of the rest of the transaction mean the
 /// projection's tables. `false` when anything else has moved: then the caller must roll back.
+///
+/// The commit does not wait for the disk: a crash of Postgres takes rows and checkpoint back
+/// together, and what is lost is projected again.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     projection: &str,
@@ -87,7 +90,8 @@ pub(crate) async fn advance(
                    and (select max(epoch) from log.epochs) = $8
                returning 1
            )
-           select count(*) as "count!", set_config('search_path', $1, true) as search_path
+           select count(*) as "count!", set_config('search_path', $1, true) as search_path,
+               set_config('synchronous_commit', 'off', true) as synchronous_commit
            from moved"#,
         projection,
         &partitions,

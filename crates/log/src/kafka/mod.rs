@@ -87,6 +87,7 @@ impl Kafka {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", name)
+            .set("socket.nagle.disable", "true")
             // A broker that comes back is found soon.
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "1000")
