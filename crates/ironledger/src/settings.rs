@@ -120,7 +120,8 @@ impl OnKafka {
             return Ok(None);
         }
         let kafka = Kafka::new(brokers, &self.kafka_prefix);
-        let Some(file) = &self.kafka_properties else { return Ok(Some(kafka)) };
+        let file = self.kafka_properties.as_ref().filter(|file| !file.as_os_str().is_empty());
+        let Some(file) = file else { return Ok(Some(kafka)) };
         let text = fs::read_to_string(file)
             .with_context(|| format!("{} cannot be read", file.display()))?;
         kafka.with_properties(&text).map(Some).with_context(|| file.display().to_string())

@@ -107,8 +107,10 @@ impl<P: Projection> Projector<P> {
     pub async fn run_on_kafka(
         mut self,
         kafka: &Kafka,
+        member: Uuid,
         stop: CancellationToken,
     ) -> Result<(), kafka::Error> {
+        let shares = Shares::new(self.database.pool.clone(), P::SCHEMA, member);
         let mut trouble = Trouble::new(P::SCHEMA);
         let mut consumer = Consumer::join(kafka, P::SCHEMA)?;
         let mut assigned = consumer.assigned();
@@ -136,8 +138,9 @@ impl<P: Projection> Projector<P> {
                         self.doubt();
                         net.owned = assigned.borrow_and_update().clone();
                         net.behind = net.owned.clone();
+                        net.alone = net.owned.is_empty().then(Instant::now);
                     }
-                    _ = look.tick() => self.look(&mut net).await?,
+                    _ = look.tick() => self.look(&mut net, &shares).await?,
                     records = consumer.next(), if net.behind.is_empty() => {
                         goes_on = records.is_some();
                         self.receive(&consumer, records.unwrap_or_default(), &mut net).await?;
@@ -167,6 +170,9 @@ impl<P: Projection> Projector<P> {
             }
         }
         consumer.leave().await;
+        if net.shares {
+            shares.leave().await.ok();
+        }
         Ok(())
     }
 
@@ -194,7 +200,7 @@ impl<P: Projection> Projector<P> {
 
     /// Compares the log's last positions with ours: a hole at the end has no next record by which
     /// it would be seen.
-    async fn look(&mut self, net: &mut Net) -> Result<(), Error> {
+    async fn look(&mut self, net: &mut Net, shares: &Shares) -> Result<(), Error> {
         if is_due(net.prepared, PREPARE) {
             self.prepare().await?;
             self.doubt();
@@ -207,6 +213,18 @@ impl<P: Projection> Projector<P> {
         let published = kafka::published(&self.database.pool).await?;
         if net.look(&heads, &positions, &published) {
             self.doubt();
+        }
+        // Without the group there are the leases, as without Kafka.
+        if net.shares && net.owned.is_empty() {
+            let ours: BTreeSet<Partition> = shares.renew().await?.into_iter().collect();
+            if ours != net.helped {
+                self.doubt();
+                net.behind.clone_from(&ours);
+                net.helped = ours;
+            }
+        } else if net.shares {
+            net.shares = false;
+            shares.leave().await?;
         }
         Ok(())
     }
@@ -234,6 +252,10 @@ struct Net {
     is_deaf: bool,
     /// When we joined anew for the last time.
     joined: Option<Instant>,
+    /// Since when the group gives us nothing; since the first look, if it never has.
+    alone: Option<Instant>,
+    /// The group seems gone, and partitions are shared by leases.
+    shares: bool,
 }
 
 struct Seen {
@@ -252,6 +274,9 @@ impl Net {
         published: &BTreeMap<Partition, Position>,
     ) -> bool {
         let mut new = false;
+        if self.owned.is_empty() {
+            self.alone.get_or_insert_with(Instant::now);
+        }
         for (&partition, &position) in positions {
             let head = heads.get(&partition).copied().unwrap_or_default();
             let seen = self.seen.get(&partition);
@@ -266,9 +291,14 @@ impl Net {
             let nobody = stands.is_some() && since.elapsed() >= HELP;
             let (owned, helped) =
                 (self.owned.contains(&partition), self.helped.contains(&partition));
-            if nobody && !owned && !helped {
+            if nobody && !owned && !helped && !self.shares {
                 tracing::warn!(partition = partition.0, "nobody moves this partition; helping");
-                self.helped.insert(partition);
+                if self.owned.is_empty() && self.alone.is_some_and(|since| since.elapsed() >= HELP)
+                {
+                    self.shares = true;
+                } else {
+                    self.helped.insert(partition);
+                }
                 new = true;
             }
             if (owned && stands.is_some()) || (head > position && self.helped.contains(&partition))
@@ -283,7 +313,10 @@ impl Net {
 
     /// After a failed batch: what was helped has an owner that moves it, or will be seen again.
     fn let_go(&mut self) {
-        self.helped.clear();
+        // What is ours by leases stays so: somebody else was only quicker once.
+        if !self.shares {
+            self.helped.clear();
+        }
         self.behind = self.owned.clone();
     }
 }

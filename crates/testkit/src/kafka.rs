@@ -228,7 +228,7 @@ pub fn prove_complete(events: &[Stored]) -> Result<Option<(Position, Position)>,
     for event in &events[1..] {
         if event.position == last.next() {
             last = event.position;
-        } else if event.position > last {
+        } else if event.position > last || event.position < first.position {
             return Err(format!(
                 "partition {}: position {} follows {last}",
                 event.partition, event.position

@@ -49,14 +49,14 @@ async fn project<P: Projection>(
     let database = Database::new(&url, "ironledger projector", 5)?;
     let reader = Reader::open(&database);
     let projector = Projector::<P>::new(database, reader);
+    let member = Random::system().uuid(Clock::system().now());
     match arguments.kafka.kafka()? {
         Some(kafka) => {
             say!("projecting {} from {}", P::SCHEMA, kafka.topic());
-            projector.run_on_kafka(&kafka, stop).await?;
+            projector.run_on_kafka(&kafka, member, stop).await?;
         }
         None => {
             say!("projecting {} from Postgres", P::SCHEMA);
-            let member = Random::system().uuid(Clock::system().now());
             projector.run_shared(member, stop).await;
         }
     }

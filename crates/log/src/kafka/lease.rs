@@ -30,10 +30,18 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes the lease if nobody has it.
+    ///
+    /// On a direct connection: behind a transaction pooler a statement may wait for longer than
+    /// the lease lasts.
     pub(super) async fn take(
-        connection: &mut PgConnection,
+        database: &Database,
+        connection: &mut Option<PgConnection>,
         holder: Uuid,
     ) -> Result<Option<Self>, sqlx::Error> {
+        let mut direct = match connection.take() {
+            Some(direct) => direct,
+            None => PgConnection::connect_with(&database.direct).await?,
+        };
         let asked = Instant::now();
         let term = sqlx::query_scalar!(
             "insert into log.relay_lease (term, holder, expires_at)
@@ -46,8 +54,9 @@ impl Lease {
             holder,
             TTL.as_secs_f64(),
         )
-        .fetch_optional(connection)
+        .fetch_optional(&mut direct)
         .await?;
+        *connection = Some(direct);
         Ok(term.map(|term| Self { holder, term, expires: Mutex::new(asked + TTL) }))
     }
 
@@ -57,9 +66,6 @@ impl Lease {
     }
 
     /// Renews the lease again and again; comes back when it is lost.
-    ///
-    /// On a direct connection: behind a transaction pooler a statement may wait for longer than
-    /// the lease lasts.
     pub(super) async fn keep(&self, database: &Database) {
         let mut connection = None;
         while self.holds() {

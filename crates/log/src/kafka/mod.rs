@@ -13,6 +13,11 @@ mod relay;
 mod tail;
 mod topic;
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -36,13 +41,30 @@ pub struct Kafka {
     properties: Vec<(String, String)>,
 }
 
-/// A line of client properties that is none.
+/// Client properties that are none, or none that may be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the Kafka properties is not NAME=VALUE")]
-pub struct InvalidProperties {
-    /// Which line.
-    pub line: usize,
+pub enum InvalidProperties {
+    /// Not `name=value`.
+    #[error("line {0} of the Kafka properties is not NAME=VALUE")]
+    NoProperty(usize),
+    /// Others are ours to set: the promises of relay and consumer rest on them.
+    #[error(
+        "{0} cannot be set: the Kafka properties take {known}",
+        known = SETTABLE.join(", ")
+    )]
+    NotSettable(String),
 }
+
+/// What operators may set: how to connect, as whom, and by which certificates.
+const SETTABLE: [&str; 7] = [
+    "security.protocol",
+    "ssl.*",
+    "sasl.*",
+    "enable.ssl.*",
+    "socket.*",
+    "broker.address.*",
+    "client.*",
+];
 
 impl Kafka {
     /// The brokers, as `host:port` with commas between them; topics are `<prefix>.log` and so on.
@@ -51,8 +73,8 @@ impl Kafka {
     }
 
     /// The same with properties of librdkafka, such as those of TLS and SASL: a line each,
-    /// `name=value`; empty lines and those that begin with `#` say nothing. What the relay's and the
-    /// consumer's promises rest on cannot be changed by them.
+    /// `name=value`; empty lines and those that begin with `#` say nothing. Others than those of the
+    /// connection are refused.
     pub fn with_properties(mut self, text: &str) -> Result<Self, InvalidProperties> {
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -60,7 +82,14 @@ impl Kafka {
                 continue;
             }
             let (name, value) =
-                line.split_once('=').ok_or(InvalidProperties { line: number + 1 })?;
+                line.split_once('=').ok_or(InvalidProperties::NoProperty(number + 1))?;
+            let is_settable = SETTABLE.iter().any(|known| match known.strip_suffix('*') {
+                Some(family) => name.trim().starts_with(family),
+                None => name.trim() == *known,
+            });
+            if !is_settable {
+                return Err(InvalidProperties::NotSettable(name.trim().to_owned()));
+            }
             self.properties.push((name.trim().to_owned(), value.trim().to_owned()));
         }
         Ok(self)
@@ -76,7 +105,8 @@ impl Kafka {
         format!("{}.{projection}", self.prefix)
     }
 
-    /// Whether the topic of the log is there, as a log of so many partitions needs it.
+    /// Whether the topic of the log is there; an error where it is not as a log of so many
+    /// partitions needs it.
     pub async fn has_topic(&self, partitions: usize) -> Result<bool, RelayError> {
         Ok(topic::Topic::new(self)?.check(partitions).await?)
     }
@@ -126,8 +156,19 @@ fn log_error(error: &KafkaError, reason: &str) {
             RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::Resolve,
-        ) => tracing::warn!(reason, "Kafka is away"),
+        ) => say_away(reason),
+        Some(RDKafkaErrorCode::PartitionEOF) => {}
         _ => tracing::warn!(%error, reason, "Kafka"),
+    }
+}
+
+/// Says that brokers are away, but not again and again: every client tries several times a second.
+fn say_away(reason: &str) {
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
+        tracing::warn!(reason, "Kafka is away");
+        *said = Some(Instant::now());
     }
 }
 
@@ -136,4 +177,23 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
 ) -> Result<T, KafkaError> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(KafkaError::Canceled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidProperties, Kafka};
+
+    #[test]
+    fn properties_of_the_connection_alone_can_be_set() {
+        let kafka = || Kafka::new("localhost:9092", "test");
+        let good = "# TLS\n\nsecurity.protocol = SASL_SSL\nsasl.password=a=b\nssl.ca.location=/ca";
+        assert_eq!(kafka().with_properties(good).unwrap().properties.len(), 3);
+        for name in ["acks", "request.required.acks", "delivery.timeout.ms", "max.in.flight"] {
+            let refused = kafka().with_properties(&format!("{name}=1")).unwrap_err();
+            assert_eq!(refused, InvalidProperties::NotSettable(name.to_owned()));
+            assert!(refused.to_string().contains("sasl.*"), "{refused}");
+        }
+        let refused = kafka().with_properties("\nrubbish").unwrap_err();
+        assert_eq!(refused, InvalidProperties::NoProperty(2));
+    }
 }

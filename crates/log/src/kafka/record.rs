@@ -107,6 +107,9 @@ impl<'a> Record<'a> {
         let owner: AthleteId = get("ce_subject")?.parse().map_err(|_| NotOurs("ce_subject"))?;
         let version = Version(get("ce_version")?.parse().map_err(|_| NotOurs("ce_version"))?);
         let position = Position(get("ce_position")?.parse().map_err(|_| NotOurs("ce_position"))?);
+        if position < Position(1) {
+            return Err(NotOurs("ce_position"));
+        }
         let client_id = find("ce_clientid").map(str::parse).transpose();
         let fingerprint = match find("ce_fingerprint") {
             Some(text) => Some(bytes(text).ok_or(NotOurs("ce_fingerprint"))?),

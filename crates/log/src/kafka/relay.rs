@@ -5,8 +5,9 @@
 //! `max(published, last record on Kafka)` on, and a producer's records arrive as a run without a
 //! gap. A former leader that wakes up late still adds the rest of its own run. That run began at or
 //! below what the topic held, so it can only repeat, or go on where the topic ends; readers drop
-//! what they have. (One case is left: a topic that is lost and made anew in the moment in which a
-//! sleeper wakes up may get its run first. Readers see the hole behind it, and read Postgres.)
+//! what they have. (What is left: a topic that is lost and made anew, or loses what it has
+//! acknowledged, while a sleeper wakes up may get the two runs the wrong way round, or a hole between
+//! them. Readers see that by the positions, and read Postgres.)
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
@@ -127,8 +128,9 @@ impl Relay {
     /// again.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = Pause::new();
+        let mut connection = None;
         while !stop.is_cancelled() {
-            let lease = match self.take().await {
+            let lease = match Lease::take(&self.database, &mut connection, self.holder).await {
                 Ok(Some(lease)) => lease,
                 Ok(None) => {
                     pause.reset();
@@ -141,7 +143,7 @@ impl Relay {
                     continue;
                 }
             };
-            tracing::info!(term = lease.term, "leads");
+            tracing::info!(term = lease.term, holder = %self.holder, "leads");
             tokio::select! {
                 () = lease.keep(&self.database) => {
                     tracing::warn!(term = lease.term, "has lost the lead");
@@ -155,15 +157,10 @@ impl Relay {
         }
     }
 
-    async fn take(&self) -> Result<Option<Lease>, sqlx::Error> {
-        let mut connection = self.database.pool.acquire().await?;
-        Lease::take(&mut connection, self.holder).await
-    }
-
     /// Takes the lead if nobody has it, and opens the topic. For those who go step by step: the
     /// lease is not renewed.
     pub async fn lead(&self) -> Result<Option<Leader<'_>>, RelayError> {
-        match self.take().await? {
+        match Lease::take(&self.database, &mut None, self.holder).await? {
             Some(lease) => Leader::open(self, lease.term).await.map(Some),
             None => Ok(None),
         }
@@ -333,6 +330,10 @@ impl<'a> Leader<'a> {
         let mut published = notes::take_over(pool, &heads, lead).await?;
         for (partition, position) in relay.last_on_topic(&heads).await? {
             let noted = published.entry(partition).or_default();
+            if position < *noted {
+                let (partition, noted) = (partition.0, noted.0);
+                tracing::warn!(partition, noted, last = position.0, "the topic has lost its end");
+            }
             *noted = position.max(*noted);
         }
         notes::note(pool, &published, lead).await?;

@@ -1,7 +1,7 @@
 //! What the partitions of the topic end with.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -63,9 +63,9 @@ fn read(
     }
     consumer.assign(&wanted)?;
 
-    let mut open = found.len();
+    let mut open: BTreeSet<i32> = found.keys().map(|partition| partition.0.into()).collect();
     let deadline = Instant::now() + PATIENCE;
-    while open > 0 {
+    while !open.is_empty() {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 // What is not ours says nothing about how far we are.
@@ -74,7 +74,10 @@ fn read(
                     tail.events.insert(0, (event.position, event.id));
                 }
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            // A partition that is written to meanwhile ends more than once.
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
             Some(Err(error)) => return Err(error),
             None => {}
         }

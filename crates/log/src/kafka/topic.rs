@@ -114,12 +114,16 @@ impl Topic {
         }
     }
 
-    /// Whether the topic still is as [`Topic::ensure`] left it.
+    /// Whether the topic is there, and still as [`Topic::ensure`] left it.
     pub(super) async fn check(&self, partitions: usize) -> Result<bool, Error> {
-        if self.partitions().await? != Some(partitions) {
-            return Ok(false);
+        match self.partitions().await? {
+            None => Ok(false),
+            Some(has) if has == partitions => self.check_settings().await.map(|()| true),
+            Some(has) => {
+                let (topic, wants) = (self.name.clone(), partitions);
+                Err(WrongTopic::Partitions { topic, has, wants }.into())
+            }
         }
-        self.check_settings().await.map(|()| true)
     }
 
     /// How many partitions it has, once each has a leader; `None` when there is no such topic.
