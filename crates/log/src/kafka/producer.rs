@@ -25,7 +25,7 @@ const IN_FLIGHT_KIB: usize = 64 * 1024;
 
 /// A partition must wait until the request before it on its connection is answered, so there are
 /// several connections, each for every so-manieth partition.
-pub const CONNECTIONS: usize = 2;
+pub const CONNECTIONS: usize = 4;
 
 /// Publishes events, and knows which of them Kafka has. One that failed is of no more use: what
 /// it had in its hands is thrown away, and another goes on from what Kafka has.

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use events::{Epoch, Partition, Position};
 use rdkafka::error::KafkaError;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,10 +35,6 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// The log is looked at so often, whether or not somebody woke us.
 const POLL: Duration = Duration::from_millis(200);
-
-/// Under load, pages follow one another no faster: librdkafka makes a request for every partition of a
-/// page, and the broker's time goes by requests. The first event after a rest does not wait.
-const PACE: Duration = Duration::from_millis(20);
 
 /// What Kafka has acknowledged is noted so often. A crash in between costs a look at the topic.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -215,7 +211,6 @@ impl Relay {
                 return Err(RelayError::NotLeading);
             }
             appended.mark_unchanged();
-            let began = Instant::now();
             let sent = leader.step().await?;
             // Not more often: a note is a commit, and the next events would wait for it.
             if settled.elapsed() >= SETTLE {
@@ -224,9 +219,6 @@ impl Relay {
             }
             // With a full page there is more; else who appends wakes us.
             if sent < PAGE {
-                if sent > 0 {
-                    or_stop(stop, sleep_until(began + PACE)).await;
-                }
                 let look = if leader.is_settled() {
                     POLL
                 } else {
