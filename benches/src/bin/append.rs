@@ -30,6 +30,10 @@ const SETS: i32 = 20;
 /// One set in so many has notes, which are sealed.
 const NOTES_EVERY: usize = 20;
 
+/// What a command is recognised by, beside its id: its text.
+const SAID: &[u8] = br#"["log_set",{"exercise":"bench-press-barbell","kind":"normal","number":1,
+    "reps":8,"rest_seconds":150,"rpe":8.5,"weight":{"kg":"82.5","unit":"kg","value":"82.5"}}]"#;
+
 /// Before it is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
 
@@ -65,6 +69,7 @@ async fn main() -> Result<()> {
     let mut callers = callers(&arguments, &log, &pool).await?;
     callers[0].append(&log).await?;
     prepare_plain(&pool).await?;
+    season(&pool).await?;
     let script = script(arguments.partitions);
 
     let (mut ours, mut theirs, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
@@ -135,9 +140,8 @@ impl Caller {
         self.appends += 1;
         let logged = set_logged(self.version, self.appends.is_multiple_of(NOTES_EVERY))?;
         let id = logged.set_id.uuid();
-        // What an HTTP command would be recognised by: its text.
-        let said = format!("{id} {:?}", logged.set);
-        let fingerprint = log.keys().fingerprint(owner, said.as_bytes()).await?.context("a key")?;
+        let said = [id.as_bytes(), SAID].concat();
+        let fingerprint = log.keys().fingerprint(owner, &said).await?.context("a key")?;
         let event = NewEvent {
             event: Event::from(logged),
             metadata: metadata(owner),
@@ -241,6 +245,27 @@ async fn prepare_plain(pool: &PgPool) -> Result<()> {
          end $$",
     ] {
         sqlx::query(statement).execute(pool).await?;
+    }
+    Ok(())
+}
+
+/// Makes a server that has just been made like one in service, for both: with files of the
+/// write-ahead log to use again, where a new server fills each with zeros first, and with memory that
+/// was used before.
+async fn season(pool: &PgPool) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    for _ in 0..64 {
+        sqlx::query("select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
+            .execute(&mut *connection)
+            .await?;
+    }
+    for statement in [
+        "create unlogged table used as
+             select repeat('x', 1800) from generate_series(1, 280000)",
+        "drop table used",
+        "checkpoint",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -44,13 +44,14 @@ const VERIFIER: &[u8] = b"ironledger master key";
 struct PersonKey {
     person: AthleteId,
     cipher: Aes256Gcm,
-    fingerprint: [u8; 32],
+    /// Keyed, and then cloned for every message.
+    fingerprint: Hmac<Sha256>,
 }
 
 impl PersonKey {
     fn new(person: AthleteId, secret: &[u8; 32]) -> Self {
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(mac(secret, b"seal")));
-        Self { person, cipher, fingerprint: mac(secret, b"fingerprint") }
+        Self { person, cipher, fingerprint: keyed(&mac(secret, b"fingerprint")) }
     }
 
     fn seal(&self, random: &Random, text: &str) -> String {
@@ -161,7 +162,10 @@ impl Keys {
         said: &[u8],
     ) -> Result<Option<[u8; 16]>, sqlx::Error> {
         let key = self.key(person).await?;
-        Ok(key.and_then(|key| mac(&key.fingerprint, said).first_chunk().copied()))
+        Ok(key.and_then(|key| {
+            let mac = key.fingerprint.clone().chain_update(said).finalize().into_bytes();
+            mac.first_chunk().copied()
+        }))
     }
 
     async fn key(&self, person: AthleteId) -> Result<Option<Arc<PersonKey>>, sqlx::Error> {
@@ -193,11 +197,14 @@ impl Keys {
 }
 
 fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else {
+    keyed(key).chain_update(message).finalize().into_bytes().into()
+}
+
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let Ok(mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else {
         unreachable!("HMAC takes keys of any length")
     };
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    mac
 }
 
 /// AES-256-GCM under a random nonce, bound to the person: nonce, then ciphertext and tag.

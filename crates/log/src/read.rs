@@ -226,11 +226,7 @@ impl Reader {
                    select position from log.events
                    where partition = p.number order by position desc limit 1
                ), 0) as "position!"
-               from (
-                   select substring(c.relname from '^events_(\d+)$')::smallint as number
-                   from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                   where i.inhparent = 'log.events'::regclass
-               ) as p
+               from log.partitions p
                order by 1"#
         )
         .fetch_all(&self.pool)

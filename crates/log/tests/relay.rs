@@ -221,9 +221,9 @@ async fn foreign_records_and_those_of_a_lost_history_are_passed_over() {
     // A restored log has lost the last events of a partition, and gets others in their place.
     world
         .run(
-            "alter table log.events_3 disable trigger immutable;
-             alter table log.events_5 disable trigger immutable;
-             delete from log.events_5 where position > (select max(position) - 2 from log.events_5);
+            "alter table log.events_0_to_7 disable trigger immutable;
+             delete from log.events_0_to_7 where partition = 5 and position > (
+                 select max(position) - 2 from log.events_0_to_7 where partition = 5);
              update log.published set position = 0 where partition = 5;
              insert into log.epochs (epoch, reason) select max(epoch) + 1, 'test' from log.epochs;",
         )

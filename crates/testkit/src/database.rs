@@ -36,8 +36,7 @@ impl Database {
     pub async fn on(url: &str) -> Self {
         let server: PgConnectOptions = url.parse().expect("a Postgres URL");
         let template = format!("ironledger_template_{}", fingerprint());
-        let unique = Random::system().uuid(Clock::system().now());
-        let name = format!("ironledger_test_{}", unique.simple());
+        let name = unique_name();
 
         let mut connection = PgConnection::connect_with(&server).await.expect("a test server");
         sqlx::query("select pg_advisory_lock($1)")
@@ -58,6 +57,17 @@ impl Database {
         // A copy has the tables' rights, but not those on the database itself.
         run(&mut connection, format!("grant create on database {name} to ironledger_projector"))
             .await;
+        connection.close().await.ok();
+        Self { server, name }
+    }
+
+    /// An empty database, without any migration.
+    pub async fn bare() -> Self {
+        let url = std::env::var("DATABASE_URL").expect("DATABASE_URL; use `cargo xtask test`");
+        let server: PgConnectOptions = url.parse().expect("a Postgres URL");
+        let name = unique_name();
+        let mut connection = PgConnection::connect_with(&server).await.expect("a test server");
+        run(&mut connection, format!("create database {name}")).await;
         connection.close().await.ok();
         Self { server, name }
     }
@@ -163,6 +173,10 @@ async fn make_template(connection: &mut PgConnection, server: &PgConnectOptions,
     }
     inside.close().await.ok();
     run(connection, format!("alter database {making} rename to {template}")).await;
+}
+
+fn unique_name() -> String {
+    format!("ironledger_test_{}", Random::system().uuid(Clock::system().now()).simple())
 }
 
 /// Runs a statement made of names of our own.

@@ -113,11 +113,8 @@ impl World {
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(5))
             .connect_lazy(&database.owner_url())?;
-        let partitions: i64 = sqlx::query_scalar(
-            "select count(*) from pg_inherits where inhparent = 'log.events'::regclass",
-        )
-        .fetch_one(&pool)
-        .await?;
+        let partitions: i64 =
+            sqlx::query_scalar("select count(*) from log.partitions").fetch_one(&pool).await?;
 
         let secrets = [("IRONLEDGER_MASTER_KEY", MASTER_KEY), ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY)];
         let kafka_is = topic.environment();

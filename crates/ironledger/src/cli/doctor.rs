@@ -159,8 +159,7 @@ async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyh
     }
     let log = sqlx::query!(
         r#"select (select max(epoch) from log.epochs) as "epoch!",
-               (select count(*) from pg_inherits
-                where inhparent = 'log.events'::regclass) as "partitions!""#
+               (select count(*) from log.partitions) as "partitions!""#
     )
     .fetch_one(&mut *connection)
     .await?;

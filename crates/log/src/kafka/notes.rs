@@ -35,11 +35,7 @@ pub async fn lag(pool: &PgPool) -> Result<Lag, sqlx::Error> {
                    as "events!",
                coalesce(extract(epoch from clock_timestamp() - min(next.recorded_at)), 0)::float8
                    as "seconds!"
-           from (
-               select substring(c.relname from '^events_(\d+)$')::smallint as number
-               from pg_inherits i join pg_class c on c.oid = i.inhrelid
-               where i.inhparent = 'log.events'::regclass
-           ) as p
+           from log.partitions p
            left join log.published on published.partition = p.number
            left join lateral (
                select position from log.events
