@@ -25,7 +25,7 @@ use web::{
 use crate::{accounts::Accounts, commands::Commands, routes, settings::Secrets};
 
 /// Largest body of a request.
-const BODY_LIMIT: usize = 1024 * 1024;
+pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 
 /// A request that takes longer is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -84,7 +84,7 @@ impl App {
             now: Arc::new(move || now_clock.now().utc()),
             request_id: Arc::new(move || random.uuid(clock.now()).to_string()),
         };
-        routes::all()
+        routes::all(self)
             .with_state(self.clone())
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))

@@ -4,6 +4,7 @@ mod accounts;
 mod app;
 mod cli;
 mod commands;
+mod idempotency;
 mod import;
 mod routes;
 mod settings;

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    Clock, Database, Keys, Reader,
+    Clock, Database, Keep, Keys, Reader,
     lane::{self, Lane},
 };
 
@@ -41,6 +41,7 @@ impl Default for Options {
 pub struct Log {
     reader: Reader,
     keys: Keys,
+    clock: Clock,
     lanes: Arc<[mpsc::Sender<lane::Request>]>,
 }
 
@@ -120,6 +121,10 @@ pub enum AppendError {
         /// Whether it said the same: then this is a repetition, else the id was used twice.
         same: bool,
     },
+    /// An answer is kept under the idempotency key: it is the answer to this command too, if it says
+    /// the same.
+    #[error("the idempotency key was used before")]
+    KeyUsed,
     /// The append is not one that the log takes.
     #[error("{0}")]
     Refused(&'static str),
@@ -152,7 +157,7 @@ impl Log {
         let lanes = (0..options.lanes.max(1))
             .map(|_| Lane::start(database.clone(), clock.clone(), reader.wake.clone(), options))
             .collect();
-        Self { reader, keys, lanes }
+        Self { reader, keys, clock, lanes }
     }
 
     /// The same log, for reading.
@@ -165,11 +170,24 @@ impl Log {
         &self.keys
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Appends events and answers once they are durable, or says why they are not.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.append_and_keep(append, None).await
+    }
+
+    /// The same; the answer of the command is kept if, and only if, the events are appended.
+    pub async fn append_and_keep(
+        &self,
+        append: Append,
+        keep: Option<Keep>,
+    ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
         let partition = append.partition;
-        let request = self.prepare(append, reply).await?;
+        let request = self.prepare(append, keep, reply).await?;
         let lane = table_of(partition) % self.lanes.len();
         self.lanes[lane].try_send(request).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => AppendError::Busy,
@@ -182,6 +200,7 @@ impl Log {
     async fn prepare(
         &self,
         append: Append,
+        keep: Option<Keep>,
         reply: oneshot::Sender<Result<Appended, AppendError>>,
     ) -> Result<lane::Request, AppendError> {
         let count: usize = append.writes.iter().map(|write| write.events.len()).sum();
@@ -202,8 +221,16 @@ impl Log {
             }
             writes.push(lane::Write { stream: write.stream, expected: write.expected, rows });
         }
-        let request =
-            lane::Request { owner: append.owner, partition: append.partition, writes, reply };
+        let keep = match keep {
+            None => None,
+            Some(Keep { key, answer }) => {
+                let sealed = self.keys.seal_bytes(append.owner, &answer).await;
+                let answer = sealed.map_err(without_key)?.ok_or(AppendError::Erased)?;
+                Some(Keep { key, answer })
+            }
+        };
+        let (owner, partition) = (append.owner, append.partition);
+        let request = lane::Request { owner, partition, writes, keep, reply };
         let mut ids = HashSet::new();
         if !request.client_ids().all(|id| ids.insert(id)) {
             return Err(AppendError::Refused("a client-made id occurs twice in one append"));
@@ -213,12 +240,7 @@ impl Log {
 
     async fn encode(&self, owner: AthleteId, new: NewEvent) -> Result<lane::Row, AppendError> {
         let NewEvent { mut event, metadata, client } = new;
-        let sealed = self.keys.seal(owner, &mut event).await;
-        let sealed = sealed.map_err(|error| {
-            tracing::warn!(%error, "a personal key cannot be had");
-            AppendError::Unavailable
-        })?;
-        if !sealed {
+        if !self.keys.seal(owner, &mut event).await.map_err(without_key)? {
             return Err(AppendError::Erased);
         }
         let (name, type_version) = event.type_and_version();
@@ -230,4 +252,9 @@ impl Log {
         }
         Ok(lane::Row { name, type_version, client, metadata, payload })
     }
+}
+
+fn without_key(error: sqlx::Error) -> AppendError {
+    tracing::warn!(%error, "a personal key cannot be had");
+    AppendError::Unavailable
 }

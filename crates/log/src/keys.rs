@@ -153,6 +153,26 @@ impl Keys {
         Ok(())
     }
 
+    /// Seals bytes about a person; `None` when their key is gone.
+    pub async fn seal_bytes(
+        &self,
+        about: AthleteId,
+        clear: &[u8],
+    ) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let key = self.key(about).await?;
+        Ok(key.map(|key| encrypt(&key.cipher, about, &self.random, clear)))
+    }
+
+    /// Opens what [`Keys::seal_bytes`] sealed; `None` when the key is gone.
+    pub async fn open_bytes(
+        &self,
+        about: AthleteId,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let key = self.key(about).await?;
+        Ok(key.and_then(|key| decrypt(&key.cipher, about, sealed)))
+    }
+
     /// A keyed hash of what a command said, by which a repetition is told from another command
     /// with the same id. Keyed, so that it says nothing once the person is forgotten. `None` when
     /// the key is gone.

@@ -20,7 +20,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    AppendError, Appended, ClientId, Clock, Database, Options,
+    AppendError, Appended, ClientId, Clock, Database, Keep, Options,
     truth::{self, Truth},
     wake::Wake,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) owner: AthleteId,
     pub(crate) partition: Partition,
     pub(crate) writes: Vec<Write>,
+    /// The answer to keep, sealed.
+    pub(crate) keep: Option<Keep>,
     pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
@@ -58,6 +60,8 @@ pub(crate) struct Row {
 
 pub(crate) type StreamKey = (AthleteId, Stream);
 pub(crate) type ClientKey = (AthleteId, Uuid);
+/// Owner, actor, hash of an idempotency key.
+pub(crate) type AnswerKey = (AthleteId, Uuid, [u8; 16]);
 
 pub(crate) struct Lane {
     database: Database,
@@ -275,7 +279,7 @@ impl Lane {
         plan
     }
 
-    /// Own earlier tries first, then client-made ids, then versions.
+    /// Own earlier tries first, then idempotency keys, then client-made ids, then versions.
     fn verdict(
         &self,
         index: usize,
@@ -287,6 +291,14 @@ impl Lane {
         if let Some(position) = truth.and_then(|truth| truth.mine.get(&index)) {
             let (epoch, partition) = (self.epoch, request.partition);
             return Verdict::Answer(Ok(Appended { epoch, partition, position: *position }));
+        }
+        if let Some(key) = request.answer_key() {
+            if plan.answers.contains(&key) {
+                return Verdict::Later;
+            }
+            if truth.is_some_and(|truth| truth.answers.contains(&key)) {
+                return Verdict::Answer(Err(AppendError::KeyUsed));
+            }
         }
         for id in request.client_ids() {
             // Whether the other one gets through is not known yet.
@@ -338,10 +350,16 @@ impl Lane {
                 }
             }
         }
+        let answers = Answers::of(plan);
         let Some(connection) = self.connection.as_mut() else { return Err(Failure::Broken) };
-        let insert = sqlx::query!(
-            "insert into log.events (partition, position, epoch, owner, stream_kind, stream_id,
-                 version, type, type_version, recorded_at, client_id, fingerprint, metadata, payload)
+        /// The events of the plan, after what else the same statement does.
+        macro_rules! insert {
+            ($with:literal $(, $more:expr)*) => {
+                sqlx::query!(
+                    $with
+                        + " insert into log.events (partition, position, epoch, owner, stream_kind,
+                 stream_id, version, type, type_version, recorded_at, client_id, fingerprint, metadata,
+                 payload)
              select partition, position, $12, owner, stream_kind, stream_id,
                  version, type, type_version, $13, client_id, fingerprint, metadata, payload
              from unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::uuid[],
@@ -349,23 +367,49 @@ impl Lane {
                  $14::text[])
                  as rows (partition, position, owner, stream_kind, stream_id,
                      version, type, type_version, client_id, fingerprint, metadata, payload)",
-            &columns.partition,
-            &columns.position,
-            &columns.owner,
-            &columns.stream_kind,
-            &columns.stream_id,
-            &columns.version,
-            &columns.name as &[&str],
-            &columns.type_version,
-            &columns.client_id as &[Option<Uuid>],
-            &columns.fingerprint as &[Option<&[u8]>],
-            &columns.metadata as &[&str],
-            self.epoch.0,
-            recorded_at.utc(),
-            &columns.payload as &[&str],
-        )
-        .execute(connection);
-        match timeout(STATEMENT_TIMEOUT, insert).await {
+                    &columns.partition,
+                    &columns.position,
+                    &columns.owner,
+                    &columns.stream_kind,
+                    &columns.stream_id,
+                    &columns.version,
+                    &columns.name as &[&str],
+                    &columns.type_version,
+                    &columns.client_id as &[Option<Uuid>],
+                    &columns.fingerprint as &[Option<&[u8]>],
+                    &columns.metadata as &[&str],
+                    self.epoch.0,
+                    recorded_at.utc(),
+                    &columns.payload as &[&str]
+                    $(, $more)*
+                )
+                .execute(connection)
+            };
+        }
+        // The table of answers is not opened for a plan that has none.
+        let inserted = if answers.owner.is_empty() {
+            timeout(STATEMENT_TIMEOUT, insert!("")).await
+        } else {
+            let insert = insert!(
+                "with kept as (
+                 insert into log.kept_answers (owner, actor, key, said, kept_at, partition,
+                     position, epoch, answer)
+                 select owner, actor, key, said, $13, partition, position, $12, answer
+                 from unnest($15::uuid[], $16::uuid[], $17::bytea[], $18::bytea[], $19::smallint[],
+                     $20::bigint[], $21::bytea[])
+                     as rows (owner, actor, key, said, partition, position, answer)
+             )",
+                &answers.owner,
+                &answers.actor,
+                &answers.key as &[&[u8]],
+                &answers.said as &[&[u8]],
+                &answers.partition,
+                &answers.position,
+                &answers.answer as &[&[u8]]
+            );
+            timeout(STATEMENT_TIMEOUT, insert).await
+        };
+        match inserted {
             Ok(Ok(_)) => Ok(recorded_at),
             Ok(Err(error)) => Err(Failure::from(error)),
             Err(_) => Err(Failure::Broken),
@@ -423,6 +467,7 @@ struct Plan {
     heads: HashMap<Partition, Position>,
     versions: HashMap<StreamKey, Version>,
     clients: HashSet<ClientKey>,
+    answers: HashSet<AnswerKey>,
 }
 
 impl Plan {
@@ -438,6 +483,7 @@ impl Plan {
             self.versions.insert((request.owner, write.stream), write.last_version());
         }
         self.clients.extend(request.client_ids().map(|id| (request.owner, id)));
+        self.answers.extend(request.answer_key());
         self.taken.push(Taken { before, last, request });
     }
 }
@@ -467,6 +513,10 @@ impl Request {
 
     pub(crate) fn client_ids(&self) -> impl Iterator<Item = Uuid> {
         self.clients().filter_map(|client| client.id)
+    }
+
+    pub(crate) fn answer_key(&self) -> Option<AnswerKey> {
+        self.keep.as_ref().map(|keep| (self.owner, keep.key.actor, keep.key.key))
     }
 
     fn fingerprint_of(&self, id: Uuid) -> Option<[u8; 16]> {
@@ -545,5 +595,34 @@ impl<'a> Columns<'a> {
         self.fingerprint.push(row.client.as_ref().map(|client| client.fingerprint.as_slice()));
         self.metadata.push(&row.metadata);
         self.payload.push(&row.payload);
+    }
+}
+
+/// The answers that a plan keeps, column by column.
+#[derive(Default)]
+struct Answers<'a> {
+    owner: Vec<Uuid>,
+    actor: Vec<Uuid>,
+    key: Vec<&'a [u8]>,
+    said: Vec<&'a [u8]>,
+    partition: Vec<i16>,
+    position: Vec<i64>,
+    answer: Vec<&'a [u8]>,
+}
+
+impl<'a> Answers<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let mut all = Self::default();
+        for taken in &plan.taken {
+            let Some(Keep { key, answer }) = &taken.request.keep else { continue };
+            all.owner.push(taken.request.owner.uuid());
+            all.actor.push(key.actor);
+            all.key.push(&key.key);
+            all.said.push(&key.said);
+            all.partition.push(taken.request.partition.0);
+            all.position.push(taken.last.0);
+            all.answer.push(answer);
+        }
+        all
     }
 }

@@ -5,6 +5,7 @@
 //! nothing is missing. [`Log::append`] writes, [`Reader`] reads, [`kafka`] carries events to other
 //! processes, and [`Keys`] makes personal data forgettable.
 
+mod answers;
 mod append;
 mod clock;
 mod database;
@@ -17,6 +18,7 @@ mod read;
 mod truth;
 mod wake;
 
+pub use answers::{IdempotencyKey, Keep, Kept};
 pub use append::{
     Append, AppendError, Appended, ClientId, Log, MAX_EVENTS, NewEvent, Options, Write,
 };

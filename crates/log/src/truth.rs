@@ -1,12 +1,12 @@
 //! What the log itself says about a batch of appends, where a lane's memory does not suffice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use events::{AthleteId, Partition, Position, Stream, StreamKind, Timestamp, Version};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::lane::{ClientKey, Request, StreamKey};
+use crate::lane::{AnswerKey, ClientKey, Request, StreamKey};
 
 /// A client-made id that is on the log.
 pub(crate) struct Recorded {
@@ -20,6 +20,8 @@ pub(crate) struct Recorded {
 pub(crate) struct Truth {
     pub(crate) versions: HashMap<StreamKey, Version>,
     pub(crate) clients: HashMap<ClientKey, Recorded>,
+    /// Under which idempotency keys of the batch answers are kept.
+    pub(crate) answers: HashSet<AnswerKey>,
     /// Appends that an earlier try had in truth committed: the last position of each, by its
     /// place in the batch.
     pub(crate) mine: HashMap<usize, Position>,
@@ -39,8 +41,36 @@ pub(crate) async fn read(
     let versions = versions(connection, &streams).await?;
     let versions = streams.into_iter().map(|(_, key)| key).zip(versions).collect();
     let clients = clients(connection, batch.iter()).await?;
+    let answers = answers(connection, batch).await?;
     let mine = if doubtful { own_tries(connection, batch).await? } else { HashMap::new() };
-    Ok(Truth { versions, clients, mine })
+    Ok(Truth { versions, clients, answers, mine })
+}
+
+async fn answers(
+    connection: &mut PgConnection,
+    batch: &VecDeque<Request>,
+) -> Result<HashSet<AnswerKey>, sqlx::Error> {
+    let mut wanted: HashSet<AnswerKey> = batch.iter().filter_map(Request::answer_key).collect();
+    if wanted.is_empty() {
+        return Ok(wanted);
+    }
+    let owners: Vec<Uuid> = wanted.iter().map(|(owner, ..)| owner.uuid()).collect();
+    let actors: Vec<Uuid> = wanted.iter().map(|(_, actor, _)| *actor).collect();
+    let keys: Vec<&[u8]> = wanted.iter().map(|(.., key)| key.as_slice()).collect();
+    let rows = sqlx::query!(
+        r#"select owner as "owner!", actor as "actor!", key as "key!"
+           from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as wanted (owner, actor, key)
+           join log.kept_answers using (owner, actor, key)"#,
+        &owners,
+        &actors,
+        &keys as &[&[u8]],
+    )
+    .fetch_all(connection)
+    .await?;
+    let found: HashSet<(Uuid, Uuid, Vec<u8>)> =
+        rows.into_iter().map(|row| (row.owner, row.actor, row.key)).collect();
+    wanted.retain(|(owner, actor, key)| found.contains(&(owner.uuid(), *actor, key.to_vec())));
+    Ok(wanted)
 }
 
 /// The last position of each partition, 0 where nothing happened yet, and when it was recorded.

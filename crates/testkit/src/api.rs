@@ -1,6 +1,7 @@
 //! A typed client of the HTTP interface, as tests use it.
 
-use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+pub use reqwest::Method;
+use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -99,6 +100,12 @@ impl Client {
     /// `DELETE`.
     pub async fn delete(&self, path: &str) -> Answer {
         Answer::to(self.request(Method::DELETE, path)).await
+    }
+
+    /// A command with an `Idempotency-Key`; no body where it is `null`.
+    pub async fn keyed(&self, key: &str, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.request(method, path).header("idempotency-key", key);
+        Answer::to(if body.is_null() { request } else { request.json(&body) }).await
     }
 
     /// Starts a workout; answers its path.

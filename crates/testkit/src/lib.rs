@@ -13,7 +13,7 @@ pub mod laws;
 pub mod process;
 pub mod simulate;
 
-pub use api::{Answer, Client, PASSWORD, bench, email, new_id};
+pub use api::{Answer, Client, Method, PASSWORD, bench, email, new_id};
 pub use database::{Database, MASTER_KEY};
 pub use kafka::{Kafka, prove_complete};
 pub use process::{App, Process, TOKEN_KEY, eventually};

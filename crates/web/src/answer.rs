@@ -12,12 +12,12 @@ use crate::Error;
 /// A success. The envelope's layer gives it its form.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    status: StatusCode,
+    pub(crate) status: StatusCode,
     pub(crate) data: Box<RawValue>,
     pub(crate) position: Option<String>,
     pub(crate) list: Option<List>,
-    etag: Option<String>,
-    location: Option<String>,
+    pub(crate) etag: Option<String>,
+    pub(crate) location: Option<String>,
 }
 
 /// How a list goes on.

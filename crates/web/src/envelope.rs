@@ -87,9 +87,9 @@ fn render(mut response: Response, meta: &Meta<'_>, wants_problem: bool) -> Respo
     };
     let cause = error.cause.as_deref();
     if error.status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(code = error.code, cause, "failed");
+        tracing::error!(code = &*error.code, cause, "failed");
     } else if cause.is_some() {
-        tracing::warn!(code = error.code, cause, "failed");
+        tracing::warn!(code = &*error.code, cause, "failed");
     }
     failure(response, &error, meta, wants_problem)
 }
@@ -187,7 +187,7 @@ fn failure(
             title: error.status.canonical_reason().unwrap_or("error"),
             status: error.status.as_u16(),
             detail: &error.message,
-            code: error.code,
+            code: &error.code,
             errors: &error.details,
             current: error.current.as_deref(),
             request_id: meta.request_id,
@@ -198,7 +198,7 @@ fn failure(
         let failure = Failure {
             success: false,
             error: Inner {
-                code: error.code,
+                code: &error.code,
                 message: &error.message,
                 details: &error.details,
                 current: error.current.as_deref(),

@@ -6,28 +6,28 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A failure as the caller is told of it. The envelope's layer gives it its form and logs it.
 #[derive(Debug, Clone)]
 pub struct Error {
     pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
     pub(crate) details: Vec<Detail>,
     pub(crate) retry_after: Option<u32>,
     /// What is there now, where that helps the caller to go on.
     pub(crate) current: Option<Box<RawValue>>,
     /// For the log alone.
-    pub(crate) cause: Option<String>,
+    pub(crate) cause: Option<Box<str>>,
 }
 
 /// A caller with more bad fields than that learns of the rest later: finding each costs a reading.
 pub(crate) const MOST_TOLD: usize = 100;
 
 /// One field that is wrong, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detail {
     /// The field's name; nested ones with dots.
     pub field: String,
@@ -46,12 +46,12 @@ impl Error {
     /// Any failure: a status, a stable word for programs, a sentence for people.
     pub fn new(
         status: StatusCode,
-        code: &'static str,
+        code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             status,
-            code,
+            code: code.into(),
             message: message.into(),
             details: Vec::new(),
             retry_after: None,
@@ -103,7 +103,7 @@ impl Error {
     pub fn internal(cause: impl fmt::Display) -> Self {
         let message = "something went wrong on our side";
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", message);
-        Self { cause: Some(cause.to_string()), ..error }
+        Self { cause: Some(cause.to_string().into()), ..error }
     }
 
     /// With its cause, for who runs the place and not for callers.
@@ -126,7 +126,7 @@ impl Error {
 
     /// Keeps a cause for the log.
     pub fn because(self, cause: impl fmt::Display) -> Self {
-        Self { cause: Some(cause.to_string()), ..self }
+        Self { cause: Some(cause.to_string().into()), ..self }
     }
 }
 

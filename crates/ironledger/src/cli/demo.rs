@@ -48,6 +48,7 @@ pub(super) async fn show(app: &App, address: SocketAddr) -> Result<()> {
         device: None,
         request: None,
         if_match: None,
+        key: None,
     };
     let export = hevy::read(SAMPLE.as_bytes(), zone.0).context("the sample cannot be read")?;
     let report = import::take(&app.commands, &origin, ImportFormat::Hevy, export, |_| {}).await;

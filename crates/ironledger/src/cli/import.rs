@@ -66,6 +66,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         device: None,
         request: None,
         if_match: None,
+        key: None,
     };
     // Shown on a terminal only.
     let bar = ProgressBar::new(u64::try_from(export.rows)?);

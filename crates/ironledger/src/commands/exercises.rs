@@ -7,9 +7,9 @@ use events::{Equipment, Event, ExerciseId, ExerciseTraits, Measurement, Muscle, 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Detail, Error};
+use web::{Answer, Detail, Error};
 
-use super::{Commands, Done, Failure, Loaded, Origin, State};
+use super::{Commands, Failure, Loaded, Origin, State};
 
 impl State for exercises::Exercises {
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -39,12 +39,13 @@ pub(crate) struct CreateExercise {
 }
 
 impl Commands {
-    /// Makes an exercise of the athlete's own; answers its id too.
-    pub(crate) async fn create_exercise(
+    /// Makes an exercise of the athlete's own; `show` gets its id too.
+    pub(crate) async fn create_exercise<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         command: CreateExercise,
-    ) -> Result<(Uuid, Done<exercises::Exercises>), Error> {
+        show: impl Fn(Uuid, Arc<Loaded<exercises::Exercises>>) -> Shown,
+    ) -> Result<Answer, Error> {
         let repeated: Vec<Detail> = [
             ("primary_muscles", &command.primary_muscles),
             ("secondary_muscles", &command.secondary_muscles),
@@ -81,10 +82,11 @@ impl Commands {
                     let state = loaded.state.as_ref().unwrap_or(&nothing);
                     exercises::create(state, id, name, traits.clone())
                 },
+                |loaded| show(id, loaded),
             )
             .await;
         match done {
-            Ok(done) => Ok((id, done)),
+            Ok(answer) => Ok(answer),
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Stale(_)) => Err(Error::conflict("STALE", "the exercises have changed")),
         }

@@ -11,13 +11,15 @@ use std::sync::Arc;
 use domain::Rejection;
 use events::{Actor, AthleteId, Channel, Event, Metadata, Partition, Stream, Timestamp, Version};
 use log::{
-    Append, AppendError, ClientId, Clock, Log, NewEvent, Positions, Random, ReadError, Write,
+    Append, AppendError, Appended, ClientId, Clock, Keep, Log, NewEvent, Positions, Random,
+    ReadError, Write,
 };
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
-use web::{Detail, Error};
+use web::{Answer, Detail, Error, KeptAnswer};
 
+use crate::idempotency::KeyInUse;
 pub(crate) use streams::{Loaded, State, Streams};
 
 /// How often a command is decided again because somebody was faster.
@@ -43,14 +45,8 @@ pub(crate) struct Origin {
     pub(crate) request: Option<String>,
     /// The version that the caller believes the stream to be at (`If-Match`).
     pub(crate) if_match: Option<Version>,
-}
-
-/// What a command came to.
-pub(crate) struct Done<S> {
-    /// The stream as it is after the command; after a repeated one, as it was then.
-    pub(crate) loaded: Arc<Loaded<S>>,
-    /// Where on the log it stands.
-    pub(crate) position: Positions,
+    /// The key that makes the command safe to send twice (`Idempotency-Key`).
+    pub(crate) key: Option<KeyInUse>,
 }
 
 /// Why a command was not carried out.
@@ -91,18 +87,21 @@ impl Commands {
         Ok(ClientId { id, fingerprint })
     }
 
-    /// Decides on the state of a stream and appends what comes of it.
+    /// Decides on the state of a stream, appends what comes of it, and answers by showing the stream as
+    /// it is after that; after a repeated command, as it was then.
     ///
     /// The state may come from the cache. An append proves that it was current; whatever else it
-    /// leads to is decided again on what the log says before it is believed.
-    async fn execute<S: State>(
+    /// leads to is decided again on what the log says before it is believed. Under an idempotency
+    /// key the answer is made first, and kept with the events.
+    async fn execute<S: State, Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         streams: &Streams<S>,
         origin: &Origin,
         stream: Stream,
         client: Option<ClientId>,
         decide: impl Fn(&Loaded<S>, Timestamp) -> Result<Vec<Event>, Rejection>,
-    ) -> Result<Done<S>, Failure<S>> {
+        show: impl Fn(Arc<Loaded<S>>) -> Shown,
+    ) -> Result<Answer, Failure<S>> {
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let (owner, partition) = (origin.athlete, origin.partition);
@@ -115,12 +114,24 @@ impl Commands {
                     return Err(id_taken().into());
                 }
                 let then = streams.as_of(owner, partition, stream, made.version).await?;
-                return Ok(self.done(then));
+                return answered(&then, show(then.clone())).await;
             }
             let stale = origin.if_match.is_some_and(|version| version != loaded.version);
             let decided = if stale { None } else { Some(decide(&loaded, now)) };
             match decided {
                 Some(Ok(events)) if !events.is_empty() => {
+                    let keep = match &origin.key {
+                        None => None,
+                        Some(key) => {
+                            // Where it will be, the log adds.
+                            let (epoch, position) = (loaded.epoch, loaded.position);
+                            let appended = Appended { epoch, partition, position };
+                            let next = loaded.advanced(&events, client, &appended);
+                            let answer = KeptAnswer::from(&show(Arc::new(next)).await?);
+                            let answer = serde_json::to_vec(&answer).map_err(Error::internal)?;
+                            Some(Keep { key: key.key, answer })
+                        }
+                    };
                     let new = events.iter().enumerate().map(|(index, event)| NewEvent {
                         event: event.clone(),
                         metadata: origin.metadata(event, now, run),
@@ -129,10 +140,15 @@ impl Commands {
                     let events_for_log = new.collect();
                     let expected = loaded.version;
                     let writes = vec![Write { stream, expected, events: events_for_log }];
-                    match self.log.append(Append { owner, partition, writes }).await {
+                    let append = Append { owner, partition, writes };
+                    match self.log.append_and_keep(append, keep).await {
                         Ok(appended) => {
+                            if let Some(key) = &origin.key {
+                                key.is_kept();
+                            }
                             let next = loaded.advanced(&events, client, &appended);
-                            return Ok(self.done(streams.keep(owner, stream, next).await));
+                            let next = streams.keep(owner, stream, next).await;
+                            return answered(&next, show(next.clone())).await;
                         }
                         Err(AppendError::Conflict { .. }) => {}
                         Err(AppendError::Already { same: true, stream: there, .. })
@@ -143,7 +159,7 @@ impl Commands {
                 }
                 _ if !fresh => {}
                 None => return Err(Failure::Stale(loaded)),
-                Some(Ok(_)) => return Ok(self.done(loaded)),
+                Some(Ok(_)) => return answered(&loaded, show(loaded.clone())).await,
                 Some(Err(rejection)) => return Err(rejected(rejection).into()),
             }
             loaded = streams.refreshed(owner, partition, stream, &loaded).await?;
@@ -151,11 +167,20 @@ impl Commands {
         }
         Err(unavailable(AppendError::Busy).into())
     }
+}
 
-    fn done<S>(&self, loaded: Arc<Loaded<S>>) -> Done<S> {
-        let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-        Done { loaded, position }
-    }
+/// For commands among many, whose answers nobody reads.
+pub(crate) async fn unseen<Id, S>(_: Id, _: Arc<Loaded<S>>) -> Result<Answer, Error> {
+    Answer::ok(&())
+}
+
+/// The answer that shows a stream, with where on the log it stands.
+async fn answered<S>(
+    loaded: &Loaded<S>,
+    shown: impl Future<Output = Result<Answer, Error>>,
+) -> Result<Answer, Failure<S>> {
+    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+    Ok(shown.await?.at(position))
 }
 
 impl Origin {
@@ -232,6 +257,10 @@ pub(crate) fn unavailable(error: AppendError) -> Error {
             "UNSETTLED",
             "whether the command was recorded is not known yet; repeat it with the same id",
             2,
+        ),
+        AppendError::KeyUsed => Error::conflict(
+            "IDEMPOTENCY_KEY_USED",
+            "another command with this idempotency key came first",
         ),
         AppendError::Erased => {
             Error::conflict("ERASED", "the personal data of this athlete was erased")

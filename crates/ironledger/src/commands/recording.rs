@@ -7,7 +7,7 @@ use log::{Append, AppendError, NewEvent, Write};
 use super::{
     Commands, Failure, Origin, rejected,
     requests::{LogSet, StartWorkout},
-    unavailable,
+    unavailable, unseen,
 };
 
 /// How a recorded workout ended.
@@ -56,7 +56,7 @@ impl Commands {
                 let loaded = self.workout(origin, id).await?;
                 set.id.is_some_and(|set| loaded.made(Some(set.uuid())).is_some())
             };
-            outcomes.push(match self.log_set(origin, id, set).await {
+            outcomes.push(match self.log_set(origin, id, set, unseen).await {
                 Ok(_) if known => Outcome::Known,
                 Ok(_) => Outcome::New,
                 Err(Failure::Refused(_)) if known => {

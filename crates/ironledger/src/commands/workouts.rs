@@ -7,10 +7,10 @@ use domain::{
     workout::{self, Workout},
 };
 use events::{Event, ExerciseId, SetId, Stream, Timestamp, WorkoutId};
-use web::Error;
+use web::{Answer, Error};
 
 use super::{
-    Commands, Done, Failure, Loaded, Origin, State,
+    Commands, Failure, Loaded, Origin, State,
     exercises::Measurements,
     rejected,
     requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
@@ -24,12 +24,13 @@ impl State for Workout {
 
 /// Carrying commands out.
 impl Commands {
-    /// Starts a workout.
-    pub(crate) async fn start_workout(
+    /// Starts a workout; `show` gets its id too.
+    pub(crate) async fn start_workout<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         command: StartWorkout,
-    ) -> Result<(WorkoutId, Done<Workout>), Failure<Workout>> {
+        show: impl Fn(WorkoutId, Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
         let client = match command.id {
             Some(_) => {
                 Some(self.client_id(origin.athlete, None, &("start_workout", &command)).await?)
@@ -43,35 +44,36 @@ impl Commands {
                 WorkoutId::new(id).map_err(Error::internal)?
             }
         };
-        let done = self
-            .execute(&self.workouts, origin, Stream::workout(id), client, |loaded, now| {
-                if loaded.state.is_some() {
-                    let message = "the id belongs to another workout of yours";
-                    return Err(Rejection::Conflict { code: "ID_TAKEN", message });
-                }
-                command.decide(None, now)
-            })
-            .await?;
-        Ok((id, done))
+        let decide = |loaded: &Loaded<Workout>, now| {
+            if loaded.state.is_some() {
+                let message = "the id belongs to another workout of yours";
+                return Err(Rejection::Conflict { code: "ID_TAKEN", message });
+            }
+            command.decide(None, now)
+        };
+        let show = |loaded| show(id, loaded);
+        self.execute(&self.workouts, origin, Stream::workout(id), client, decide, show).await
     }
 
     /// Changes what is said about a workout.
-    pub(crate) async fn change_workout(
+    pub(crate) async fn change_workout<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         command: ChangeWorkout,
-    ) -> Result<Done<Workout>, Failure<Workout>> {
-        self.on_workout(origin, id, None, |workout, now| command.decide(workout, now)).await
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        self.on_workout(origin, id, None, |workout, now| command.decide(workout, now), show).await
     }
 
-    /// Logs a set; answers its id too.
-    pub(crate) async fn log_set(
+    /// Logs a set; `show` gets its id too.
+    pub(crate) async fn log_set<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         mut command: LogSet,
-    ) -> Result<(SetId, Done<Workout>), Failure<Workout>> {
+        show: impl Fn(SetId, Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
         // Also an id of our making goes into the index of ids: a set is found by it, and no other
         // can have it.
         let set = match command.id {
@@ -82,56 +84,57 @@ impl Commands {
         let said = ("log_set", id, &command);
         let client = self.client_id(origin.athlete, Some(set.uuid()), &said).await?;
         let measurements = self.measurements(origin, &[&command.exercise]).await?;
-        let done = self
-            .on_workout(origin, id, Some(client), |workout, now| {
-                command.decide(workout, set, &measurements, now)
-            })
-            .await?;
-        Ok((set, done))
+        let decide = |workout: &Workout, now| command.decide(workout, set, &measurements, now);
+        let show = |loaded| show(set, loaded);
+        self.on_workout(origin, id, Some(client), decide, show).await
     }
 
     /// Corrects a set.
-    pub(crate) async fn correct_set(
+    pub(crate) async fn correct_set<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         set: SetId,
         command: CorrectSet,
-    ) -> Result<Done<Workout>, Failure<Workout>> {
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
         let measurements = self.measurements_for(origin, id, set, &command).await?;
-        self.on_workout(origin, id, None, |workout, now| {
-            command.decide(workout, set, &measurements, now)
-        })
-        .await
+        let decide = |workout: &Workout, now| command.decide(workout, set, &measurements, now);
+        self.on_workout(origin, id, None, decide, show).await
     }
 
     /// Removes a set.
-    pub(crate) async fn remove_set(
+    pub(crate) async fn remove_set<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         set: SetId,
-    ) -> Result<Done<Workout>, Failure<Workout>> {
-        self.on_workout(origin, id, None, |workout, _| workout::remove_set(workout, set)).await
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        let decide = |workout: &Workout, _| workout::remove_set(workout, set);
+        self.on_workout(origin, id, None, decide, show).await
     }
 
     /// Completes a workout.
-    pub(crate) async fn complete_workout(
+    pub(crate) async fn complete_workout<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         command: CompleteWorkout,
-    ) -> Result<Done<Workout>, Failure<Workout>> {
-        self.on_workout(origin, id, None, |workout, now| command.decide(workout, now)).await
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        self.on_workout(origin, id, None, |workout, now| command.decide(workout, now), show).await
     }
 
     /// Throws a workout away.
-    pub(crate) async fn discard_workout(
+    pub(crate) async fn discard_workout<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
-    ) -> Result<Done<Workout>, Failure<Workout>> {
-        self.on_workout(origin, id, None, |workout, _| Ok(workout::discard(workout))).await
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        let decide = |workout: &Workout, _| Ok(workout::discard(workout));
+        self.on_workout(origin, id, None, decide, show).await
     }
 
     /// A workout as the log has it now; without a state when the athlete has none of that id.
@@ -143,18 +146,19 @@ impl Commands {
         self.workouts.read(origin.athlete, origin.partition, Stream::workout(id)).await
     }
 
-    async fn on_workout(
+    async fn on_workout<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         client: Option<log::ClientId>,
         decide: impl Fn(&Workout, Timestamp) -> Result<Vec<Event>, Rejection>,
-    ) -> Result<Done<Workout>, Failure<Workout>> {
-        self.execute(&self.workouts, origin, Stream::workout(id), client, |loaded, now| {
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        let decide = |loaded: &Loaded<Workout>, now| {
             let workout = loaded.state.as_ref().ok_or(Rejection::NotFound("workout"))?;
             decide(workout, now)
-        })
-        .await
+        };
+        self.execute(&self.workouts, origin, Stream::workout(id), client, decide, show).await
     }
 
     /// The measurements that a correction may need: which exercise the set has then is known only

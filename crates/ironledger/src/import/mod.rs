@@ -23,6 +23,7 @@ use crate::commands::{
     exercises::CreateExercise,
     recording::{Completion, Outcome},
     requests::{LogSet, StartWorkout, TypedMetres, TypedWeight},
+    unseen,
 };
 use hevy::{Export, Refusal};
 
@@ -214,16 +215,17 @@ async fn exercises(
         }
         let title = &sets[0].exercise;
         let Ok(shown) = Text::new(title) else { continue };
+        let id = content_id(None, &format!("{} exercise {name}", origin.athlete));
         let command = CreateExercise {
-            id: Some(content_id(None, &format!("{} exercise {name}", origin.athlete))),
+            id: Some(id),
             name: shown,
             equipment: equipment(title),
             primary_muscles: Vec::new(),
             secondary_muscles: Vec::new(),
             kind: measurement(&sets),
         };
-        let made = match commands.create_exercise(origin, command).await {
-            Ok((id, _)) => {
+        let made = match commands.create_exercise(origin, command, unseen).await {
+            Ok(_) => {
                 report.exercises_made += 1;
                 Ok(ExerciseId::Custom(id))
             }

@@ -1,5 +1,7 @@
 //! `GET` and `POST /v1/exercises`: the library and one's own.
 
+use std::sync::Arc;
+
 use axum::{Router, extract::State, routing::get};
 use domain::{
     exercises,
@@ -14,7 +16,7 @@ use web::{Answer, Error, Json, Query};
 
 use crate::{
     app::App,
-    commands::{Commands, Origin, exercises::CreateExercise},
+    commands::{Commands, Loaded, Origin, exercises::CreateExercise},
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -98,9 +100,10 @@ async fn create(
     origin: Origin,
     body: Json<CreateExercise>,
 ) -> Result<Answer, Error> {
-    let (id, done) = commands.create_exercise(&origin, body.good()?).await?;
-    let state = done.loaded.state.as_ref();
-    let exercise =
-        state.and_then(|state| state.get(id)).map(|exercise| Exercise::own(id, exercise));
-    Ok(Answer::ok(&exercise)?.created(format!("/v1/exercises/{id}")).at(done.position))
+    let show = |id, loaded: Arc<Loaded<exercises::Exercises>>| async move {
+        let exercise = loaded.state.as_ref().and_then(|state| state.get(id));
+        let exercise = exercise.map(|exercise| Exercise::own(id, exercise));
+        Ok(Answer::ok(&exercise)?.created(format!("/v1/exercises/{id}")))
+    };
+    commands.create_exercise(&origin, body.good()?, show).await
 }

@@ -9,18 +9,20 @@ use axum::{
     Router,
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
+    middleware,
 };
 use events::{AthleteId, Channel, Partition, Version};
 use web::{Caller, Detail, Error, RequestInfo};
 
-use crate::{app::App, commands::Origin};
+use crate::{app::App, commands::Origin, idempotency};
 
 /// Every route of the product.
-pub(crate) fn all() -> Router<App> {
+pub(crate) fn all(app: &App) -> Router<App> {
+    let commands = Router::new().merge(workouts::routes()).merge(exercises::routes());
+    let once = middleware::from_fn_with_state(app.clone(), idempotency::once);
     Router::new()
+        .merge(commands.route_layer(once))
         .merge(auth::routes())
-        .merge(workouts::routes())
-        .merge(exercises::routes())
         .merge(health::routes())
         .merge(projections::history::routes())
 }
@@ -39,6 +41,7 @@ impl FromRequestParts<App> for Origin {
             device: info.device,
             request: Some(info.request_id.to_string()),
             if_match: if_match(&parts.headers)?,
+            key: parts.extensions.get().cloned(),
         })
     }
 }

@@ -19,7 +19,7 @@ use web::{Answer, Error, Json, Path, Query};
 use crate::{
     app::App,
     commands::{
-        Commands, Done, Failure, Loaded, Origin,
+        Commands, Failure, Loaded, Origin,
         requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
     },
 };
@@ -40,13 +40,13 @@ async fn start(
     body: Json<StartWorkout>,
 ) -> Result<Answer, Error> {
     let body = body.good_or_judged(async |body| commands.judge_start(&body)).await?;
-    match commands.start_workout(&origin, body).await {
-        Ok((id, done)) => {
-            let answer = whole(&commands, &origin, id, &done).await?;
-            Ok(answer.created(format!("/v1/workouts/{id}")))
-        }
-        Err(failure) => Err(refused(&commands, &origin, None, failure).await),
-    }
+    let (commands, origin) = (&commands, &origin);
+    let show = |id, loaded| async move {
+        let answer = whole(commands, origin, id, loaded).await?;
+        Ok(answer.created(format!("/v1/workouts/{id}")))
+    };
+    let started = commands.start_workout(origin, body, show).await;
+    or_refused(commands, origin, None, started).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,10 +78,9 @@ async fn change(
 ) -> Result<Answer, Error> {
     let judge = async |body| commands.judge_change(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
-    match commands.change_workout(&origin, id, body).await {
-        Ok(done) => whole(&commands, &origin, id, &done).await,
-        Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
-    }
+    let show = |loaded| whole(&commands, &origin, id, loaded);
+    let changed = commands.change_workout(&origin, id, body, show).await;
+    or_refused(&commands, &origin, Some(id), changed).await
 }
 
 /// Completes a workout.
@@ -93,10 +92,9 @@ async fn complete(
 ) -> Result<Answer, Error> {
     let judge = async |body| commands.judge_completion(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
-    match commands.complete_workout(&origin, id, body).await {
-        Ok(done) => whole(&commands, &origin, id, &done).await,
-        Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
-    }
+    let show = |loaded| whole(&commands, &origin, id, loaded);
+    let completed = commands.complete_workout(&origin, id, body, show).await;
+    or_refused(&commands, &origin, Some(id), completed).await
 }
 
 /// Throws a workout away.
@@ -105,10 +103,9 @@ async fn discard(
     origin: Origin,
     Path(id): Path<WorkoutId>,
 ) -> Result<Answer, Error> {
-    match commands.discard_workout(&origin, id).await {
-        Ok(done) => whole(&commands, &origin, id, &done).await,
-        Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
-    }
+    let show = |loaded| whole(&commands, &origin, id, loaded);
+    let discarded = commands.discard_workout(&origin, id, show).await;
+    or_refused(&commands, &origin, Some(id), discarded).await
 }
 
 /// Logs a set.
@@ -120,13 +117,13 @@ async fn log_set(
 ) -> Result<Answer, Error> {
     let judge = async |body| commands.judge_set(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
-    match commands.log_set(&origin, id, body).await {
-        Ok((set, done)) => {
-            let answer = one_set(&commands, &origin, id, set, &done).await?;
-            Ok(answer.created(format!("/v1/workouts/{id}/sets/{set}")))
-        }
-        Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
-    }
+    let (commands, origin) = (&commands, &origin);
+    let show = |set, loaded| async move {
+        let answer = one_set(commands, origin, id, set, loaded).await?;
+        Ok(answer.created(format!("/v1/workouts/{id}/sets/{set}")))
+    };
+    let logged = commands.log_set(origin, id, body, show).await;
+    or_refused(commands, origin, Some(id), logged).await
 }
 
 /// Corrects a set.
@@ -138,10 +135,9 @@ async fn correct_set(
 ) -> Result<Answer, Error> {
     let judge = async |body| commands.judge_correction(&origin, id, set, &body).await;
     let body = body.good_or_judged(judge).await?;
-    match commands.correct_set(&origin, id, set, body).await {
-        Ok(done) => one_set(&commands, &origin, id, set, &done).await,
-        Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
-    }
+    let show = |loaded| one_set(&commands, &origin, id, set, loaded);
+    let corrected = commands.correct_set(&origin, id, set, body, show).await;
+    or_refused(&commands, &origin, Some(id), corrected).await
 }
 
 /// Removes a set.
@@ -150,10 +146,9 @@ async fn remove_set(
     origin: Origin,
     Path((id, set)): Path<(WorkoutId, SetId)>,
 ) -> Result<Answer, Error> {
-    match commands.remove_set(&origin, id, set).await {
-        Ok(done) => one_set(&commands, &origin, id, set, &done).await,
-        Err(failure) => Err(refused(&commands, &origin, Some(id), failure).await),
-    }
+    let show = |loaded| one_set(&commands, &origin, id, set, loaded);
+    let removed = commands.remove_set(&origin, id, set, show).await;
+    or_refused(&commands, &origin, Some(id), removed).await
 }
 
 /// What a command about one set answers: the set, and how the workout stands with it.
@@ -177,10 +172,10 @@ async fn whole(
     commands: &Commands,
     origin: &Origin,
     id: WorkoutId,
-    done: &Done<Workout>,
+    loaded: Arc<Loaded<Workout>>,
 ) -> Result<Answer, Error> {
-    let workout = represented(commands, origin, id, &done.loaded, None).await?;
-    Ok(tagged(&done.loaded, &workout)?.at(&done.position))
+    let workout = represented(commands, origin, id, &loaded, None).await?;
+    tagged(&loaded, &workout)
 }
 
 /// One set after a command, and how the workout stands.
@@ -189,35 +184,33 @@ async fn one_set(
     origin: &Origin,
     id: WorkoutId,
     set: SetId,
-    done: &Done<Workout>,
+    loaded: Arc<Loaded<Workout>>,
 ) -> Result<Answer, Error> {
-    let workout = represented(commands, origin, id, &done.loaded, None).await?;
+    let workout = represented(commands, origin, id, &loaded, None).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
-    let tag = tag(&done.loaded, &workout)?;
+    let tag = tag(&loaded, &workout)?;
     let answer = SetAnswer {
         workout: Standing { id, status: workout.status, totals: workout.totals },
         set: workout.sets.into_iter().find(|shown| shown.id == set),
     };
-    Ok(Answer::ok(&answer)?.etag(tag).at(&done.position))
+    Ok(Answer::ok(&answer)?.etag(tag))
 }
 
-/// What the caller of a failed command is told; of a stale one, what is there now.
-async fn refused(
+/// What the caller of a command is told; of a stale one, what is there now.
+async fn or_refused(
     commands: &Commands,
     origin: &Origin,
     id: Option<WorkoutId>,
-    failure: Failure<Workout>,
-) -> Error {
-    match failure {
-        Failure::Refused(error) => error,
-        Failure::Stale(loaded) => {
-            let Some(id) = id else { return Error::stale(&()) };
-            match represented(commands, origin, id, &loaded, None).await {
-                Ok(Some(workout)) => Error::stale(&workout),
-                // What is not there, or another's, is not stale.
-                Ok(None) => Error::not_found("workout"),
-                Err(error) => error,
-            }
+    outcome: Result<Answer, Failure<Workout>>,
+) -> Result<Answer, Error> {
+    match outcome {
+        Ok(answer) => Ok(answer),
+        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Stale(loaded)) => {
+            let Some(id) = id else { return Err(Error::stale(&())) };
+            let workout = represented(commands, origin, id, &loaded, None).await?;
+            // What is not there, or another's, is not stale.
+            Err(workout.map_or_else(|| Error::not_found("workout"), |now| Error::stale(&now)))
         }
     }
 }

@@ -1,0 +1,145 @@
+//! `Idempotency-Key`: a command with one is carried out once, however often it is sent.
+//!
+//! The answer is kept in the statement that appends the events, by [`crate::commands`]; what
+//! appended nothing, a refusal above all, is kept here. Who sends the same again, at the same moment
+//! or a day later, has that answer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use events::{AthleteId, Partition};
+use log::{IdempotencyKey, Keep, Kept, Log, Positions};
+use web::{Caller, Detail, Error, KeptAnswer};
+
+use crate::{
+    app::{App, BODY_LIMIT},
+    commands::{database, unavailable},
+};
+
+/// The name of the header.
+pub(crate) const HEADER: &str = "idempotency-key";
+
+/// A longer key is none.
+const LONGEST: usize = 255;
+
+/// The key of the command that is being carried out.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyInUse {
+    pub(crate) key: IdempotencyKey,
+    kept: Arc<AtomicBool>,
+}
+
+impl KeyInUse {
+    /// The answer is on the log, beside the events.
+    pub(crate) fn is_kept(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Carries a command with a key out once; others pass.
+pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
+    match carry_out(&app, request, next).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn carry_out(app: &App, request: Request, next: Next) -> Result<Response, Error> {
+    let is_command = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let Some(key) = key(request.headers())?.filter(|_| is_command) else {
+        return Ok(next.run(request).await);
+    };
+    let (mut parts, body) = request.into_parts();
+    let Ok(caller) = Caller::from_request_parts(&mut parts, app).await else {
+        // The handler says so, as it does without a key.
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    };
+    let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
+        return Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+    };
+    let log = app.commands.log.clone();
+    let owner = AthleteId::new(caller.athlete).map_err(Error::internal)?;
+    let said = said(&parts, &bytes);
+    let key =
+        KeyInUse { key: hashed(&log, owner, caller, &key, &said).await?, kept: Arc::default() };
+    if let Some(kept) = log.kept(owner, &key.key).await.map_err(database)? {
+        return again(kept);
+    }
+    parts.extensions.insert(key.clone());
+    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    if key.kept.load(Ordering::Relaxed) {
+        return Ok(response);
+    }
+    let Some(answer) = KeptAnswer::of(&response) else { return Ok(response) };
+    let answer = serde_json::to_vec(&answer).map_err(Error::internal)?;
+    let keep = Keep { key: key.key, answer };
+    if log.keep(owner, Partition(caller.partition), &keep).await.map_err(unavailable)? {
+        return Ok(response);
+    }
+    // The same command came at the same moment, and was faster.
+    match log.kept(owner, &key.key).await.map_err(database)? {
+        Some(kept) => again(kept),
+        None => Ok(response),
+    }
+}
+
+/// The key of a request, when it has one.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let is_key = (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if !is_key || values.next().is_some() {
+        let message = "must be given once, and be 1 to 255 visible ASCII characters";
+        return Err(Error::validation(vec![Detail::new("Idempotency-Key", message)]));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// What a request says: everything by which it could lead to something else.
+fn said(parts: &Parts, body: &[u8]) -> Vec<u8> {
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let condition = parts.headers.get(header::IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
+    [parts.method.as_str().as_bytes(), target.as_bytes(), condition, body].join(&0)
+}
+
+async fn hashed(
+    log: &Log,
+    owner: AthleteId,
+    caller: Caller,
+    key: &str,
+    said: &[u8],
+) -> Result<IdempotencyKey, Error> {
+    let hash = async |what: &[u8]| {
+        let hash = log.keys().fingerprint(owner, what).await.map_err(database)?;
+        hash.ok_or_else(|| unavailable(log::AppendError::Erased))
+    };
+    Ok(IdempotencyKey {
+        actor: caller.athlete,
+        key: hash(&[b"idempotency key\0", key.as_bytes()].concat()).await?,
+        said: hash(&[b"idempotent request\0", said].concat()).await?,
+    })
+}
+
+fn again(kept: Kept) -> Result<Response, Error> {
+    if !kept.same {
+        return Err(Error::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "IDEMPOTENCY_KEY_REUSED",
+            "the idempotency key was used for another request",
+        ));
+    }
+    let answer = kept.answer.ok_or_else(|| unavailable(log::AppendError::Erased))?;
+    let answer: KeptAnswer = serde_json::from_slice(&answer).map_err(Error::internal)?;
+    let position = kept.appended.map(|at| Positions::one(at.epoch, at.partition, at.position));
+    Ok(answer.again(position.map(|position| position.to_string())))
+}

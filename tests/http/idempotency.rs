@@ -1,0 +1,162 @@
+//! Is a command with an `Idempotency-Key` carried out once, however often it is sent?
+
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use testkit::{Answer, App, Method, bench, new_id};
+use tokio::task::JoinSet;
+
+use crate::binary;
+
+async fn count(app: &App, what: &str) -> i64 {
+    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
+    let sql = format!("select count(*) from {what}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut owner).await.unwrap()
+}
+
+/// Everything of an answer but what is of one request alone.
+fn essence(answer: &Answer) -> (u16, Value, Option<Value>, Value, Option<String>) {
+    let header = |name: &str| answer.headers.get(name).map(|v| v.to_str().unwrap().to_owned());
+    (
+        answer.status,
+        answer.body["data"].clone(),
+        answer.body.get("error").cloned(),
+        answer.body["meta"]["position"].clone(),
+        header("etag").or_else(|| header("location")),
+    )
+}
+
+fn is_replayed(answer: &Answer) -> bool {
+    answer.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
+}
+
+#[tokio::test]
+async fn the_same_key_and_body_have_the_first_answer_and_one_effect() {
+    let app = App::start(binary()).await;
+    let athlete = app.athlete().await;
+    let start = athlete.keyed("k-1", Method::POST, "/v1/workouts", json!({"title": "Legs"})).await;
+    let start = start.expect(201);
+    assert!(!is_replayed(&start));
+    let workout = start.data()["id"].as_str().unwrap().to_owned();
+    let sets = format!("/v1/workouts/{workout}/sets");
+    let first = athlete.keyed("k-2", Method::POST, &sets, bench(5, 100)).await.expect(201);
+    // The set is corrected and removed meanwhile: the first answer is given all the same.
+    let set = first.data()["set"]["id"].as_str().unwrap().to_owned();
+    let path = format!("{sets}/{set}");
+    let corrected =
+        athlete.keyed("k-3", Method::PATCH, &path, json!({"reps": 6})).await.expect(200);
+    let removed = athlete.keyed("k-4", Method::DELETE, &path, Value::Null).await.expect(200);
+    let before = count(&app, "log.events").await;
+    for (key, method, path, body, was) in [
+        ("k-1", Method::POST, "/v1/workouts", json!({"title": "Legs"}), &start),
+        ("k-2", Method::POST, sets.as_str(), bench(5, 100), &first),
+        ("k-3", Method::PATCH, path.as_str(), json!({"reps": 6}), &corrected),
+        ("k-4", Method::DELETE, path.as_str(), Value::Null, &removed),
+    ] {
+        let again = athlete.keyed(key, method, path, body).await;
+        assert!(is_replayed(&again), "{key}");
+        assert_eq!(essence(&again), essence(was), "{key}");
+    }
+    assert_eq!(count(&app, "log.events").await, before);
+    assert_eq!(count(&app, "log.kept_answers").await, 4);
+}
+
+#[tokio::test]
+async fn a_key_is_good_for_one_request_of_one_athlete() {
+    let app = App::start(binary()).await;
+    let (anna, ben) = (app.athlete().await, app.athlete().await);
+    anna.keyed("mine", Method::POST, "/v1/workouts", json!({"title": "A"})).await.expect(201);
+    for (method, path, body) in [
+        (Method::POST, "/v1/workouts", json!({"title": "B"})),
+        (Method::POST, "/v1/workouts", json!({})),
+        (Method::POST, "/v1/exercises", json!({"title": "A"})),
+    ] {
+        let reused = anna.keyed("mine", method, path, body).await;
+        reused.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    }
+    ben.keyed("mine", Method::POST, "/v1/workouts", json!({"title": "B"})).await.expect(201);
+    assert_eq!(count(&app, "log.events where type = 'WorkoutStarted'").await, 2);
+}
+
+#[tokio::test]
+async fn many_at_the_same_moment_leave_one_effect() {
+    let app = App::start(binary()).await;
+    let (_other, other_url) = app.another_api().await;
+    let athlete = app.athlete().await;
+    for round in 0..5 {
+        let mut all = JoinSet::new();
+        for number in 0..16 {
+            let client = if number % 2 == 0 { athlete.clone() } else { athlete.at(&other_url) };
+            all.spawn(async move {
+                let key = format!("round-{round}");
+                client.keyed(&key, Method::POST, "/v1/workouts", json!({"title": "Once"})).await
+            });
+        }
+        let answers = all.join_all().await;
+        for answer in &answers {
+            assert_eq!(essence(answer), essence(&answers[0]));
+        }
+        assert_eq!(answers[0].status, 201);
+        assert_eq!(answers.iter().filter(|answer| !is_replayed(answer)).count(), 1);
+    }
+    assert_eq!(count(&app, "log.events where type = 'WorkoutStarted'").await, 5);
+}
+
+#[tokio::test]
+async fn refusals_and_commands_without_effect_are_kept_too() {
+    let app = App::start(binary()).await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let complete = format!("{workout}/complete");
+    let refused = athlete.keyed("early", Method::POST, &complete, json!({})).await;
+    assert_eq!(refused.status, 409);
+    athlete.log_set(&workout, bench(5, 100)).await.expect(201);
+    let again = athlete.keyed("early", Method::POST, &complete, json!({})).await;
+    assert_eq!(essence(&again), essence(&refused), "the first answer, though it would do now");
+    assert!(is_replayed(&again));
+
+    let invalid = athlete.keyed("bad", Method::POST, "/v1/workouts", json!({"title": 7})).await;
+    assert_eq!(invalid.status, 400);
+    let again = athlete.keyed("bad", Method::POST, "/v1/workouts", json!({"title": 7})).await;
+    assert_eq!(essence(&again), essence(&invalid));
+
+    // Nothing to do, nothing appended, and an answer.
+    let path = workout.as_str();
+    let same = json!({"visibility": "followers"});
+    let nothing = athlete.keyed("same", Method::PATCH, path, same.clone()).await.expect(200);
+    athlete.patch(path, json!({"title": "Later"})).await.expect(200);
+    let again = athlete.keyed("same", Method::PATCH, path, same).await;
+    assert_eq!(essence(&again), essence(&nothing));
+}
+
+#[tokio::test]
+async fn bad_keys_are_refused_and_reading_needs_none() {
+    let app = App::start(binary()).await;
+    let athlete = app.athlete().await;
+    for bad in ["", " ", "a b", &"x".repeat(256), "caf\u{e9}"] {
+        let refused = athlete.keyed(bad, Method::POST, "/v1/workouts", json!({})).await;
+        let refused = refused.refused(400, "VALIDATION_ERROR");
+        assert_eq!(refused.error_fields(), ["Idempotency-Key"], "{bad:?}");
+    }
+    athlete.keyed(&"x".repeat(255), Method::POST, "/v1/workouts", json!({})).await.expect(201);
+    let anonymous = app.client();
+    anonymous
+        .keyed("k", Method::POST, "/v1/workouts", json!({}))
+        .await
+        .refused(401, "TOKEN_MISSING");
+    let missing = format!("/v1/workouts/{}", new_id());
+    athlete.keyed("read", Method::GET, &missing, Value::Null).await.refused(404, "NOT_FOUND");
+    athlete.keyed("read", Method::GET, "/v1/exercises", Value::Null).await.expect(200);
+    assert_eq!(count(&app, "log.kept_answers").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_sealed_and_hashed() {
+    let app = App::start(binary()).await;
+    let athlete = app.athlete().await;
+    let body = json!({"title": "Secret garden", "notes": "Nobody's business"});
+    athlete.keyed("key-of-mine", Method::POST, "/v1/workouts", body).await.expect(201);
+    let rows = count(&app, "log.kept_answers k where position('Secret'::bytea in answer) > 0")
+        .await
+        + count(&app, "log.kept_answers k where k::text like '%key-of-mine%'").await;
+    assert_eq!(rows, 0);
+}
