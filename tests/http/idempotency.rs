@@ -160,3 +160,23 @@ async fn what_is_kept_is_sealed_and_hashed() {
         + count(&app, "log.kept_answers k where k::text like '%key-of-mine%'").await;
     assert_eq!(rows, 0);
 }
+
+#[tokio::test]
+async fn a_registration_can_be_sent_twice_by_who_knows_the_password() {
+    let app = App::start(binary()).await;
+    let anybody = app.client();
+    let body = |password: &str, zone: &str| json!({"email": "twice@example.com", "password": password, "time_zone": zone});
+    let register = async |key: &str, body: Value| {
+        anybody.keyed(key, Method::POST, "/v1/auth/register", body).await
+    };
+    let first = register("r", body("correct horse", "Europe/Paris")).await.expect(201);
+    let again = register("r", body("correct horse", "Europe/Paris")).await.expect(201);
+    assert_eq!(again.data()["athlete"], first.data()["athlete"]);
+    assert_eq!(again.position(), first.position());
+    let other = register("r", body("correct horse", "Europe/Rome")).await;
+    other.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    for (key, password) in [("r", "wrong horse!"), ("another", "correct horse")] {
+        register(key, body(password, "Europe/Paris")).await.refused(409, "EMAIL_TAKEN");
+    }
+    assert_eq!(count(&app, "log.events where type = 'AthleteRegistered'").await, 1);
+}

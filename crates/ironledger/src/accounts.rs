@@ -7,14 +7,17 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use events::{Actor, AthleteId, AthleteRegistered, Channel, Metadata, Partition, Stream, Version};
-use log::{Append, AppendError, Clock, Keys, Log, NewEvent, Positions, Random, Write};
+use log::{Append, AppendError, Clock, Keep, Kept, Keys, Log, NewEvent, Positions, Random, Write};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgPool;
 use tokio::sync::{OnceCell, Semaphore};
 use web::{Caller, Error, Role};
 
-use crate::commands::{self, unavailable};
+use crate::{
+    commands::{self, unavailable},
+    idempotency,
+};
 
 /// Accounts and their passwords.
 #[derive(Clone)]
@@ -51,12 +54,14 @@ impl Accounts {
         Self { pool, log, keys, clock, random, hashing, partitions: Arc::default() }
     }
 
-    /// Makes an account, and an athlete on the log; answers where on it, too.
+    /// Makes an account, and an athlete on the log; answers where on it, too. Under an idempotency
+    /// key, who knows the password may do so again.
     pub(crate) async fn register(
         &self,
         email: &str,
         password: &str,
         registered: AthleteRegistered,
+        key: Option<String>,
     ) -> Result<(Caller, Positions), Error> {
         let email = fold_email(email);
         let password_hash = self.hash(password).await?;
@@ -83,16 +88,55 @@ impl Accounts {
         .map_err(commands::database)?
         .rows_affected();
         if made == 0 {
+            drop(transaction);
+            if let Some(key) = key
+                && let Some(again) = self.registered_before(&email, password, &said, &key).await?
+            {
+                return Ok(again);
+            }
             let message = "an account with this e-mail address exists already";
             return Err(Error::conflict("EMAIL_TAKEN", message));
         }
         self.keys.create(&mut transaction, athlete, now).await.map_err(commands::database)?;
         transaction.commit().await.map_err(commands::database)?;
 
-        let position = self.put_on_log(athlete, partition, registered).await?;
+        let keep = match key {
+            None => None,
+            // Which athlete it was is all there is to remember: the rest is in the account.
+            Some(key) => Some(Keep {
+                key: idempotency::hashed(&self.log, athlete, &key, said.as_bytes()).await?,
+                answer: Vec::new(),
+            }),
+        };
+        let position = self.put_on_log(athlete, partition, registered, keep).await?;
         let caller =
             Caller { athlete: athlete.uuid(), partition: partition.0, role: Role::Athlete };
         Ok((caller, position))
+    }
+
+    /// Whom an earlier registration under the same key made, if it said the same.
+    async fn registered_before(
+        &self,
+        email: &str,
+        password: &str,
+        said: &str,
+        key: &str,
+    ) -> Result<Option<(Caller, Positions)>, Error> {
+        let Some(account) = self.find(email).await? else { return Ok(None) };
+        if !self.verify(password, &account.password_hash).await? {
+            return Ok(None);
+        }
+        let caller = self.admit(account).await?;
+        let athlete = AthleteId::new(caller.athlete).map_err(Error::internal)?;
+        let key = idempotency::hashed(&self.log, athlete, key, said.as_bytes()).await?;
+        let kept = self.log.kept(athlete, &key).await.map_err(commands::database)?;
+        match kept {
+            Some(kept) if !kept.same => Err(idempotency::reused()),
+            Some(Kept { appended: Some(at), .. }) => {
+                Ok(Some((caller, Positions::one(at.epoch, at.partition, at.position))))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whose e-mail address and password these are.
@@ -133,7 +177,7 @@ impl Accounts {
         if let Some(said) = account.unregistered {
             // Registration was cut off between account and log: it goes on here.
             let registered = serde_json::from_str(&said).map_err(Error::internal)?;
-            self.put_on_log(athlete, Partition(account.partition), registered).await?;
+            self.put_on_log(athlete, Partition(account.partition), registered, None).await?;
         }
         let role = account.role.parse().map_err(Error::internal)?;
         Ok(Caller { athlete: account.athlete, partition: account.partition, role })
@@ -144,6 +188,7 @@ impl Accounts {
         athlete: AthleteId,
         partition: Partition,
         registered: AthleteRegistered,
+        keep: Option<Keep>,
     ) -> Result<Positions, Error> {
         let now = self.clock.now();
         let run = self.random.uuid(now);
@@ -160,7 +205,8 @@ impl Accounts {
         let event = NewEvent { event: registered.into(), metadata, client: None };
         let stream = Stream::athlete(athlete);
         let writes = vec![Write { stream, expected: Version(0), events: vec![event] }];
-        let position = match self.log.append(Append { owner: athlete, partition, writes }).await {
+        let append = Append { owner: athlete, partition, writes };
+        let position = match self.log.append_and_keep(append, keep).await {
             Ok(appended) => Positions::one(appended.epoch, partition, appended.position),
             // An earlier try got through.
             Err(AppendError::Conflict { .. }) => {

@@ -15,7 +15,7 @@ use log::{Clock, Database, Keys, Log, Options, Random};
 use projections::Context;
 use projector::Progress;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use web::{
     Error, Tokens,
@@ -29,6 +29,9 @@ pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 
 /// A request that takes longer is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Answers that are too old to be given again are thrown away so often.
+const PRUNE: Duration = Duration::from_secs(600);
 
 /// What handlers work with.
 #[derive(Clone, FromRef)]
@@ -102,6 +105,15 @@ impl App {
             // Answers are small: waiting to fill a packet would only delay them.
             let _ = connection.set_nodelay(true);
         });
+        let log = self.commands.log.clone();
+        let _pruning = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                if let Err(error) = log.prune_answers().await {
+                    tracing::warn!(%error, "old answers are not pruned");
+                }
+                tokio::time::sleep(PRUNE).await;
+            }
+        }));
         let serving = axum::serve(listener, self.router())
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         let give_up = async {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The name of the header.
-pub(crate) const HEADER: &str = "idempotency-key";
+const HEADER: &str = "idempotency-key";
 
 /// A longer key is none.
 const LONGEST: usize = 255;
@@ -68,9 +68,8 @@ async fn carry_out(app: &App, request: Request, next: Next) -> Result<Response, 
     };
     let log = app.commands.log.clone();
     let owner = AthleteId::new(caller.athlete).map_err(Error::internal)?;
-    let said = said(&parts, &bytes);
-    let key =
-        KeyInUse { key: hashed(&log, owner, caller, &key, &said).await?, kept: Arc::default() };
+    let key = hashed(&log, owner, &key, &said(&parts, &bytes)).await?;
+    let key = KeyInUse { key, kept: Arc::default() };
     if let Some(kept) = log.kept(owner, &key.key).await.map_err(database)? {
         return again(kept);
     }
@@ -93,7 +92,7 @@ async fn carry_out(app: &App, request: Request, next: Next) -> Result<Response, 
 }
 
 /// The key of a request, when it has one.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
@@ -112,10 +111,10 @@ fn said(parts: &Parts, body: &[u8]) -> Vec<u8> {
     [parts.method.as_str().as_bytes(), target.as_bytes(), condition, body].join(&0)
 }
 
-async fn hashed(
+/// What is known of a key that an athlete uses for their own commands.
+pub(crate) async fn hashed(
     log: &Log,
     owner: AthleteId,
-    caller: Caller,
     key: &str,
     said: &[u8],
 ) -> Result<IdempotencyKey, Error> {
@@ -124,7 +123,7 @@ async fn hashed(
         hash.ok_or_else(|| unavailable(log::AppendError::Erased))
     };
     Ok(IdempotencyKey {
-        actor: caller.athlete,
+        actor: owner.uuid(),
         key: hash(&[b"idempotency key\0", key.as_bytes()].concat()).await?,
         said: hash(&[b"idempotent request\0", said].concat()).await?,
     })
@@ -132,14 +131,16 @@ async fn hashed(
 
 fn again(kept: Kept) -> Result<Response, Error> {
     if !kept.same {
-        return Err(Error::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "IDEMPOTENCY_KEY_REUSED",
-            "the idempotency key was used for another request",
-        ));
+        return Err(reused());
     }
     let answer = kept.answer.ok_or_else(|| unavailable(log::AppendError::Erased))?;
     let answer: KeptAnswer = serde_json::from_slice(&answer).map_err(Error::internal)?;
     let position = kept.appended.map(|at| Positions::one(at.epoch, at.partition, at.position));
     Ok(answer.again(position.map(|position| position.to_string())))
+}
+
+/// The caller said something else under the key before.
+pub(crate) fn reused() -> Error {
+    let message = "the idempotency key was used for another request";
+    Error::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", message)
 }

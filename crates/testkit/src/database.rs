@@ -126,9 +126,14 @@ impl Database {
 
     /// The log on a given connection, with given options.
     pub fn log_with(&self, database: &log::Database, options: &Options) -> Log {
+        self.log_at(database, Clock::system(), options)
+    }
+
+    /// The same by a clock that the test may move.
+    pub fn log_at(&self, database: &log::Database, clock: Clock, options: &Options) -> Log {
         let master = MasterKey::from_base64(MASTER_KEY).expect("a master key");
         let keys = Keys::new(database.pool.clone(), master, Random::system());
-        Log::open(database, keys, Clock::system(), options)
+        Log::open(database, keys, clock, options)
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn show(app: &App, address: SocketAddr) -> Result<()> {
         Some(caller) => caller,
         None => {
             let registered = AthleteRegistered { time_zone: zone, units: Units::default() };
-            app.accounts.register(EMAIL, PASSWORD, registered).await.map_err(failed)?.0
+            app.accounts.register(EMAIL, PASSWORD, registered, None).await.map_err(failed)?.0
         }
     };
     let origin = Origin {

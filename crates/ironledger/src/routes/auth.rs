@@ -1,6 +1,6 @@
 //! `POST /v1/auth/register` and `POST /v1/auth/login`.
 
-use axum::{Router, extract::State, routing::post};
+use axum::{Router, extract::State, http::HeaderMap, routing::post};
 use events::{AthleteRegistered, TimeZone, Units};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use web::{Answer, Caller, Error, Json, Role, Tokens};
 use crate::{
     accounts::{Accounts, Email, NewPassword},
     app::App,
+    idempotency,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -51,11 +52,14 @@ struct SignedIn {
 async fn register(
     State(accounts): State<Accounts>,
     State(tokens): State<Tokens>,
+    headers: HeaderMap,
     body: Json<Register>,
 ) -> Result<Answer, Error> {
     let body = body.good()?;
+    let key = idempotency::key(&headers)?;
     let registered = AthleteRegistered { time_zone: body.time_zone, units: body.units };
-    let (caller, position) = accounts.register(&body.email.0, &body.password.0, registered).await?;
+    let (caller, position) =
+        accounts.register(&body.email.0, &body.password.0, registered, key).await?;
     Ok(signed_in(&tokens, caller)?.created("/v1/workouts").at(position))
 }
 
