@@ -8,6 +8,7 @@ mod envelope;
 mod exercises;
 mod health;
 mod history;
+mod notes;
 mod operations;
 mod ownership;
 mod personal_data;

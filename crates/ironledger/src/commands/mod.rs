@@ -202,6 +202,7 @@ fn occurred_at(event: &Event) -> Option<Timestamp> {
         | Event::WorkoutDetailsChanged(_)
         | Event::SetCorrected(_)
         | Event::SetRemoved(_)
+        | Event::ExerciseNoted(_)
         | Event::WorkoutDiscarded(_) => None,
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Commands, Done, Failure, Loaded, Origin, State,
     exercises::Measurements,
     rejected,
-    requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
+    requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, NoteExercise, StartWorkout},
 };
 
 impl State for Workout {
@@ -113,6 +113,21 @@ impl Commands {
         set: SetId,
     ) -> Result<Done<Workout>, Failure<Workout>> {
         self.on_workout(origin, id, None, |workout, _| workout::remove_set(workout, set)).await
+    }
+
+    /// Notes something of an exercise of a workout.
+    pub(crate) async fn note_exercise(
+        &self,
+        origin: &Origin,
+        id: WorkoutId,
+        exercise: &ExerciseId,
+        command: NoteExercise,
+    ) -> Result<Done<Workout>, Failure<Workout>> {
+        let measurements = self.measurements(origin, &[exercise]).await?;
+        self.on_workout(origin, id, None, |workout, _| {
+            command.decide(workout, exercise, &measurements)
+        })
+        .await
     }
 
     /// Completes a workout.
@@ -221,6 +236,17 @@ impl Commands {
         let measurements = self.measurements_for(origin, id, set, command).await?;
         self.judge(origin, id, |workout, now| command.decide(workout, set, &measurements, now))
             .await
+    }
+
+    pub(crate) async fn judge_note(
+        &self,
+        origin: &Origin,
+        id: WorkoutId,
+        exercise: &ExerciseId,
+        command: &NoteExercise,
+    ) -> Result<(), Error> {
+        let measurements = self.measurements(origin, &[exercise]).await?;
+        self.judge(origin, id, |workout, _| command.decide(workout, exercise, &measurements)).await
     }
 
     async fn judge(
