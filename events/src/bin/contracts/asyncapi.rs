@@ -89,7 +89,8 @@ fn log_channel(messages: Map<String, Value>) -> Value {
             are 1, 2, 3 … A change of leaders may repeat records: drop a position that you have. \
             A record whose `ce_position` does not follow on the last one proves that some are \
             missing; Postgres has them. A new `ce_epoch` says that the log was restored from a \
-            backup: what you have after the last common position is not history any more.\n\n\
+            backup: what you have of its partition above its `ce_previousposition` is not \
+            history any more.\n\n\
             **Retention.** Seven days; then Postgres has it.\n\n\
             **Versions.** A record keeps the version in which its event was stored, for ever.",
         "messages": messages,
@@ -112,8 +113,8 @@ fn public_channel(family: Family, messages: Map<String, Value>) -> Value {
              for the first. Remember the last position of each partition: a record at or below it \
              is a repetition, to be dropped; one whose `ce_previousposition` is at or below it \
              follows on; one whose `ce_previousposition` is above it proves that records are \
-             missing. A new `ce_epoch` says that the log was restored from a backup: drop what \
-             you have of its partition after the position at which it begins.\n\n\
+             missing. A new `ce_epoch` says that the log was restored from a backup: what you \
+             have of its partition above its `ce_previousposition` is not history any more.\n\n\
              **Retention.** 30 days. Keep what you need longer.\n\n\
              **Versions.** Every record is of the current version of its type, which \
              `ce_dataschema` names. Within this topic fields are only ever added: none is taken \

@@ -9,8 +9,10 @@ mod shape;
 use std::{
     collections::BTreeMap,
     error::Error,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use events::{Event, TYPES, public_schema};
@@ -19,13 +21,16 @@ use serde::de::DeserializeOwned;
 
 use gate::{Contracts, Key};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    match arguments.as_slice() {
+    let done = match arguments.as_slice() {
         [verb, events, folder] if verb.as_os_str() == "write" => write(events, folder),
         [verb, events] if verb.as_os_str() == "gate" => pass(events),
         _ => Err("usage: contracts write EVENTS FOLDER | contracts gate EVENTS".into()),
-    }
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    let _ = writeln!(io::stderr(), "contracts: {error}");
+    ExitCode::FAILURE
 }
 
 /// Writes schemas and documents into a folder; `events` has the samples that they show.
