@@ -135,6 +135,13 @@ impl Import {
         history.iter().filter_map(|workout| workout["sets"].as_array()).flatten().cloned().collect()
     }
 
+    /// The notes of exercises, oldest workout first.
+    async fn notes(&self) -> Vec<Value> {
+        let history = self.history().await;
+        let noted = history.iter().filter_map(|workout| workout["exercises"].as_array()).flatten();
+        noted.map(|noted| noted["notes"].clone()).collect()
+    }
+
     /// Imports one file and answers the sets that are there then.
     async fn sets_of(&self, text: &str) -> Vec<Value> {
         self.import(text).await.expect(0, &[]);
@@ -186,7 +193,10 @@ async fn a_good_file_is_in_history_and_comes_in_once() {
     assert_eq!(each(sets, "reps"), [8, 0]);
     assert_eq!(each(sets, "rpe"), [&json!(6.5), &Value::Null]);
     assert_eq!(each(sets, "superset_id"), [1, 1]);
-    assert_eq!(each(sets, "notes"), [&json!("deep"), &Value::Null]);
+    assert_eq!(each(sets, "notes"), [&Value::Null; 2]);
+    let noted = workout["exercises"].as_array().expect("exercises");
+    assert_eq!(each(noted, "notes"), ["deep"]);
+    assert_eq!(noted[0]["exercise"]["id"], "squat-barbell");
     assert_eq!(each(sets, "performed_at"), ["2025-01-05T07:00:00Z"; 2]);
     assert_eq!(sets[0]["exercise"]["id"], "squat-barbell");
     assert_eq!(sets[1]["weight"], json!({ "value": 61.23492, "unit": "kg", "kg": 61.23492 }));
@@ -291,8 +301,8 @@ async fn a_repaired_row_is_the_only_new_one() {
     let sets = import.sets().await;
     assert_eq!(each(&sets, "reps"), [7, 6, 8]);
     assert_eq!(each(&sets, "number"), [2, 3, 1]);
-    // The notes of an exercise belong to its first set, also when that one was broken.
-    assert_eq!(each(&sets, "notes"), [&Value::Null, &Value::Null, &json!("slow")]);
+    // The notes of an exercise came with the rows that were good.
+    assert_eq!(import.notes().await, ["slow"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,9 +318,38 @@ async fn an_exercise_may_come_twice_in_a_workout() {
     ]);
     let sets = import.sets_of(&text).await;
     assert_eq!(each(&sets, "number"), [1, 2, 1, 1, 2]);
-    let none = &Value::Null;
-    assert_eq!(each(&sets, "notes"), [&json!("slow"), none, none, &json!("fast"), none]);
+    assert_eq!(import.notes().await, ["slow\nfast"], "of the exercise, whichever time it came");
+    let before = import.events().await;
     import.import(&text).await.expect(0, &["0 sets imported in 0 workouts, 5 already there"]);
+    assert_eq!(import.events().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_that_were_changed_or_emptied_since_stay_so() {
+    let import = Import::start().await;
+    let rows = |bench: &str, squat: &str| {
+        let squat = row(&[("exercise_title", "Squat (Barbell)"), ("exercise_notes", squat)]);
+        file(&[row(&[("exercise_notes", bench)]), squat])
+    };
+    import.import(rows("slow", "")).await.expect(0, &["2 sets imported"]);
+    // A newer export knows more.
+    import.import(rows("slow", "deep")).await.expect(0, &["2 already there"]);
+    assert_eq!(import.notes().await, ["slow", "deep"]);
+
+    let workout = import.history().await.pop().expect("a workout");
+    let id = workout["id"].as_str().expect("an id");
+    let put = async |exercise: &str, body: Value| {
+        let path = format!("/v1/workouts/{id}/exercises/{exercise}");
+        let request = import.athlete.request(reqwest::Method::PUT, &path).json(&body);
+        testkit::Answer::to(request).await.expect(200);
+    };
+    put("bench-press-barbell", json!({ "notes": "my own", "form_score": 80 })).await;
+    put("squat-barbell", json!({})).await;
+    let before = import.events().await;
+    let told = "line 2: exercise_notes are other than those of before, which stay";
+    import.import(rows("slow", "deep")).await.expect(0, &["2 already there, 0 not taken", told]);
+    assert_eq!(import.events().await, before);
+    assert_eq!(import.notes().await, ["my own"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

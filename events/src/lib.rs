@@ -10,6 +10,7 @@ mod exercise;
 mod ids;
 mod metadata;
 mod personal;
+mod public;
 mod recorded;
 mod registry;
 mod timestamp;
@@ -22,14 +23,19 @@ pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement
 pub use ids::{AthleteId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId};
 pub use metadata::{Actor, Channel, Metadata};
 pub use personal::{Personal, PersonalField};
+pub use public::{Family, public_schema};
 pub use recorded::{Epoch, EventId, Partition, Position, Recorded, Version};
 pub use registry::{DecodeError, Event, EventType, TYPES};
 pub use timestamp::Timestamp;
 pub use values::{
-    Energy, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness, SupersetId, Text,
+    Energy, FormScore, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness, SupersetId,
+    Text,
 };
-pub use weight::{DistanceUnit, KG_PER_LB, Metres, Number, Weight, WeightUnit};
+pub use weight::{
+    CustomMetric, DistanceUnit, KG_PER_LB, Metres, MetricKind, Number, Weight, WeightUnit,
+};
 pub use workout::{
-    Feeling, ImportFormat, SetCorrected, SetKind, SetLogged, SetRemoved, SetValues, Visibility,
-    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
+    ExerciseNoted, Feeling, ImportFormat, SetCorrected, SetKind, SetLogged, SetRemoved, SetValues,
+    Side, Visibility, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
+    WorkoutStarted,
 };

@@ -12,7 +12,7 @@ pub struct OutOfRange(pub(crate) &'static str);
 
 /// Declares a whole number with an inclusive range, which holds wherever it is read.
 macro_rules! bounded {
-    ($(#[$doc:meta])* $name:ident: $int:ty, $min:literal..=$max:literal) => {
+    ($(#[$doc:meta])* $name:ident: $int:ty, $min:literal..=$max:literal $(, $unit:literal)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
@@ -54,7 +54,9 @@ macro_rules! bounded {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "integer", "minimum": $min, "maximum": $max })
+                json_schema!({
+                    "type": "integer", "minimum": $min, "maximum": $max, $("x-unit": $unit)?
+                })
             }
         }
     };
@@ -98,7 +100,7 @@ bounded! {
 }
 bounded! {
     /// A span of time in whole seconds, up to a day.
-    Seconds: u32, 0..=86400
+    Seconds: u32, 0..=86400, "s"
 }
 bounded! {
     /// Sets of a workout with the same number belong to one superset.
@@ -115,6 +117,11 @@ bounded! {
 bounded! {
     /// How sore a muscle was; 0 is not at all.
     Soreness: u8, 0..=10
+}
+
+bounded! {
+    /// How well an exercise was executed, in points of 100.
+    FormScore: u8, 0..=100
 }
 
 /// Rating of perceived exertion, 1 to 10 in halves; a JSON number.

@@ -1,4 +1,4 @@
-//! How heavy and how far: exact decimals, in the unit the athlete typed.
+//! How heavy, how far, how many floors: exact decimals, in the unit the athlete typed.
 
 use std::{borrow::Cow, fmt};
 
@@ -54,10 +54,12 @@ pub enum DistanceUnit {
 /// readers, and no float may decide a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Weight {
+    /// What the athlete typed; at most six decimals.
     #[schemars(with = "DecimalText")]
     value: Decimal,
     unit: WeightUnit,
-    #[schemars(with = "DecimalText")]
+    /// The exact weight, from 0 to 1000 kg.
+    #[schemars(with = "DecimalText", extend("x-unit" = "kg"))]
     kg: Decimal,
 }
 
@@ -134,7 +136,55 @@ impl JsonSchema for Metres {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        DecimalText::json_schema(generator)
+        let mut schema = DecimalText::json_schema(generator);
+        schema.insert("x-unit".to_owned(), "m".into());
+        schema.insert("x-bounds".to_owned(), "0 to 1000000, at most 3 decimals".into());
+        schema
+    }
+}
+
+/// Something else that a set is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum MetricKind {
+    /// Floors climbed.
+    Floors,
+    /// Steps taken.
+    Steps,
+}
+
+/// What a set came to in something else than repetitions, weight, distance or time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct CustomMetric {
+    /// What was counted.
+    kind: MetricKind,
+    /// How many.
+    #[schemars(with = "DecimalText", extend("x-bounds" = "0 to 1000000, at most 3 decimals"))]
+    value: Decimal,
+}
+
+impl CustomMetric {
+    /// Takes 0 to 1 000 000 of something, with at most three decimals.
+    pub fn new(kind: MetricKind, value: Decimal) -> Result<Self, OutOfRange> {
+        let value = value.normalize();
+        if value < Decimal::ZERO || value > dec!(1_000_000) {
+            return Err(OutOfRange("from 0 to 1000000"));
+        }
+        if value.scale() > 3 {
+            return Err(OutOfRange("a number with at most 3 decimals"));
+        }
+        Ok(Self { kind, value })
+    }
+
+    /// What was counted.
+    pub fn kind(self) -> MetricKind {
+        self.kind
+    }
+
+    /// How many.
+    pub fn value(self) -> Decimal {
+        self.value
     }
 }
 
@@ -223,7 +273,7 @@ impl JsonSchema for Number {
 mod tests {
     use rust_decimal::dec;
 
-    use super::{Number, Weight, WeightUnit};
+    use super::{CustomMetric, MetricKind, Number, Weight, WeightUnit};
 
     #[test]
     fn pounds_keep_their_value_and_know_their_exact_kilograms() {
@@ -250,6 +300,16 @@ mod tests {
         assert!(Weight::new(dec!(2205), WeightUnit::Lb).is_err());
         assert!(Weight::new(dec!(-1), WeightUnit::Kg).is_err());
         assert!(Weight::new(dec!(1.1234567), WeightUnit::Kg).is_err());
+    }
+
+    #[test]
+    fn floors_are_counted_exactly() {
+        let floors = CustomMetric::new(MetricKind::Floors, dec!(42.50)).unwrap();
+        assert_eq!(serde_json::to_string(&floors).unwrap(), r#"{"kind":"floors","value":"42.5"}"#);
+        assert!(CustomMetric::new(MetricKind::Steps, dec!(1000000)).is_ok());
+        for bad in [dec!(-1), dec!(1000000.1), dec!(0.0001)] {
+            assert!(CustomMetric::new(MetricKind::Steps, bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

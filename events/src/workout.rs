@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    Energy, ExerciseId, Metres, Muscle, Personal, PersonalField, Rating, Reps, Rpe, Seconds, SetId,
-    SetNumber, Soreness, SupersetId, Timestamp, Weight,
+    CustomMetric, Energy, ExerciseId, FormScore, Metres, Muscle, Personal, PersonalField, Rating,
+    Reps, Rpe, Seconds, SetId, SetNumber, Soreness, SupersetId, Timestamp, Weight,
 };
 
 /// A workout began. Said by the athlete or an import. First event of its stream.
@@ -152,6 +153,8 @@ pub struct SetValues {
     pub number: SetNumber,
     /// What the set was for.
     pub kind: SetKind,
+    /// The side of the body that worked.
+    pub side: Side,
     /// Repetitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reps: Option<Reps>,
@@ -170,6 +173,9 @@ pub struct SetValues {
     /// How far, in metres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_metres: Option<Metres>,
+    /// What else was counted, such as floors climbed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_metric: Option<CustomMetric>,
     /// Which superset of the workout it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superset_id: Option<SupersetId>,
@@ -187,6 +193,36 @@ impl SetValues {
     }
 }
 
+/// Makes version 2 of `SetLogged` and `SetCorrected` from version 1, which knew no sides: what it
+/// told of was done with both.
+pub(crate) fn set_with_side(mut payload: Value) -> Value {
+    if let Some(set) = payload.get_mut("set").and_then(Value::as_object_mut) {
+        set.insert("side".to_owned(), "both".into());
+    }
+    payload
+}
+
+/// The side of the body that worked in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Side {
+    /// Both, at once or in turns.
+    #[default]
+    Both,
+    /// The left one alone.
+    Left,
+    /// The right one alone.
+    Right,
+}
+
+impl Side {
+    /// Whether it is what a set is of that says nothing about it.
+    pub fn is_both(&self) -> bool {
+        *self == Self::Both
+    }
+}
+
 /// What a set was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +237,37 @@ pub enum SetKind {
     Drop,
     /// A set taken to failure.
     Failure,
+}
+
+/// What is noted of one exercise of a workout changed. Said by the athlete or an import. Holds the
+/// whole new truth of that exercise in that workout: what is absent was emptied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExerciseNoted {
+    /// The exercise: a slug of the library, or the id of a custom one of the owner.
+    pub exercise: ExerciseId,
+    /// Notes of 1 to 1000 characters; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Personal<String>>,
+    /// How well it was executed, in points of 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form_score: Option<FormScore>,
+    /// Notes on the execution, of 1 to 1000 characters; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form_notes: Option<Personal<String>>,
+}
+
+impl ExerciseNoted {
+    /// The fields about a person.
+    pub fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        let notes = self.notes.as_mut().map(|field| field as &mut dyn PersonalField);
+        let form_notes = self.form_notes.as_mut().map(|field| field as &mut dyn PersonalField);
+        notes.into_iter().chain(form_notes).collect()
+    }
+
+    /// Whether it says nothing any more.
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_none() && self.form_score.is_none() && self.form_notes.is_none()
+    }
 }
 
 /// A workout ended. Said by the athlete or an import. It stays editable.

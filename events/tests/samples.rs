@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use events::{Event, TYPES};
+use events::{Event, EventType, TYPES};
+use serde_json::Value;
 
 fn folder(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -23,14 +24,36 @@ fn every_type_and_version_has_a_sample_that_decodes() {
 
 #[test]
 fn no_sample_or_schema_is_left_over() {
-    let known: BTreeSet<String> =
-        TYPES.iter().map(|kind| format!("{}.v{}.json", kind.name, kind.version)).collect();
-    for name in ["samples", "schemas"] {
+    let names = |wanted: fn(&&EventType) -> bool| -> BTreeSet<String> {
+        let wanted = TYPES.iter().filter(wanted);
+        wanted.map(|kind| format!("{}.v{}.json", kind.name, kind.version)).collect()
+    };
+    let all = names(|_| true);
+    let public = names(|kind| kind.family.is_some());
+    for (name, known) in [("samples", &all), ("schemas", &all), ("public", &public)] {
         let found: BTreeSet<String> = fs::read_dir(folder(name))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(found, known, "events/{name}");
+        assert_eq!(found, *known, "events/{name}");
+    }
+}
+
+#[test]
+fn what_was_stored_before_there_were_sides_is_of_both() {
+    for name in ["SetLogged", "SetCorrected"] {
+        let stored = fs::read_to_string(folder("samples").join(format!("{name}.v1.json"))).unwrap();
+        let event = Event::decode(name, 1, &stored).unwrap();
+        assert_eq!(event.type_and_version(), (name, 2), "as the current version says it");
+        let now: Value = serde_json::from_str(&event.encode().unwrap()).unwrap();
+        let mut then: Value = serde_json::from_str(&stored).unwrap();
+        then["set"]["side"] = "both".into();
+        assert_eq!(now, then, "nothing else changes on the way");
+    }
+    // A step must not fail on what is no payload: the decoder names it.
+    for malformed in ["7", "[]", r#"{"set":7}"#, "{"] {
+        let refused = Event::decode("SetLogged", 1, malformed).unwrap_err().to_string();
+        assert!(refused.contains("SetLogged version 1"), "{refused}");
     }
 }
 

@@ -2,8 +2,9 @@
 
 use domain::{Totals, library::Library, totals, workout};
 use events::{
-    Feeling, ImportFormat, Measurement, Number, Personal, SetId, SetKind, SetValues, Timestamp,
-    Visibility, Weight, WeightUnit, WorkoutDetails, WorkoutId,
+    CustomMetric, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
+    MetricKind, Number, Personal, SetId, SetKind, Side, Timestamp, Visibility, Weight, WeightUnit,
+    WorkoutDetails, WorkoutId,
 };
 use rust_decimal::RoundingStrategy;
 use schemars::JsonSchema;
@@ -23,7 +24,18 @@ pub struct Workout {
     pub feeling: Option<Feeling>,
     pub imported_from: Option<ImportFormat>,
     pub totals: Totals,
+    pub exercises: Vec<Noted>,
     pub sets: Vec<Set>,
+}
+
+/// What is noted of an exercise of a workout, in an answer.
+#[derive(Debug, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "as in the events")]
+pub struct Noted {
+    pub exercise: Exercise,
+    pub notes: Option<String>,
+    pub form_score: Option<FormScore>,
+    pub form_notes: Option<String>,
 }
 
 /// A set in an answer.
@@ -34,18 +46,20 @@ pub struct Set {
     pub exercise: Exercise,
     pub number: u8,
     pub kind: SetKind,
+    pub side: Side,
     pub reps: Option<u16>,
     pub weight: Option<ShownWeight>,
     pub rpe: Option<f64>,
     pub rest_seconds: Option<u32>,
     pub duration_seconds: Option<u32>,
     pub distance_metres: Option<Number>,
+    pub custom_metric: Option<ShownMetric>,
     pub superset_id: Option<u16>,
     pub notes: Option<String>,
     pub performed_at: Timestamp,
 }
 
-/// Which exercise a set is of.
+/// Which exercise something is of.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Exercise {
     /// Its id.
@@ -65,6 +79,21 @@ pub struct ShownWeight {
     pub kg: Number,
 }
 
+/// A custom metric in an answer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShownMetric {
+    /// What was counted.
+    pub kind: MetricKind,
+    /// How many.
+    pub value: Number,
+}
+
+impl From<CustomMetric> for ShownMetric {
+    fn from(metric: CustomMetric) -> Self {
+        Self { kind: metric.kind(), value: Number(metric.value()) }
+    }
+}
+
 /// What is known of an exercise when a workout is shown.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -76,9 +105,12 @@ pub struct Known {
 
 impl Known {
     /// An exercise of the library, or one that `custom` knows.
-    pub fn find(set: &SetValues, custom: impl FnOnce(uuid::Uuid) -> Option<Self>) -> Option<Self> {
-        match &set.exercise {
-            events::ExerciseId::Custom(id) => custom(*id),
+    pub fn find(
+        exercise: &ExerciseId,
+        custom: impl FnOnce(uuid::Uuid) -> Option<Self>,
+    ) -> Option<Self> {
+        match exercise {
+            ExerciseId::Custom(id) => custom(*id),
             system => Library::system().get(system).map(|exercise| Self {
                 name: Some(exercise.name.clone()),
                 measurement: exercise.kind,
@@ -98,18 +130,26 @@ pub struct Parts {
     pub feeling: Option<Personal<Feeling>>,
     pub imported_from: Option<ImportFormat>,
     pub sets: Vec<(workout::Set, Option<Known>)>,
+    pub noted: Vec<(ExerciseNoted, Option<Known>)>,
 }
 
 impl Parts {
-    /// Shows the workout with the totals of all its sets, and of the sets those that `shown`
-    /// takes.
-    pub fn show(self, unit: Option<WeightUnit>, shown: impl Fn(&SetValues) -> bool) -> Workout {
+    /// Shows the workout with the totals of all its sets, and of the sets and notes those of the
+    /// exercises that `shown` takes. Notes come in the order of their exercises' first sets, those
+    /// without sets at the end.
+    pub fn show(self, unit: Option<WeightUnit>, shown: impl Fn(&ExerciseId) -> bool) -> Workout {
         let counted = self
             .sets
             .iter()
             .filter_map(|(set, known)| Some((&set.values, known.as_ref()?.measurement)));
         let totals = totals(counted, None, self.details.started_at, self.completed_at);
-        let sets = self.sets.into_iter().filter(|(set, _)| shown(&set.values));
+        let mut noted = self.noted;
+        noted.retain(|(noted, _)| !noted.is_empty() && shown(&noted.exercise));
+        noted.sort_by_cached_key(|(noted, _)| {
+            let of_it = |(set, _): &(workout::Set, _)| set.values.exercise == noted.exercise;
+            (self.sets.iter().position(of_it).unwrap_or(usize::MAX), noted.exercise.clone())
+        });
+        let sets = self.sets.into_iter().filter(|(set, _)| shown(&set.values.exercise));
         Workout {
             id: self.id,
             status: status(self.status),
@@ -121,8 +161,21 @@ impl Parts {
             feeling: clear(self.feeling),
             imported_from: self.imported_from,
             totals,
+            exercises: noted.into_iter().map(|(noted, known)| show_noted(noted, known)).collect(),
             sets: sets.map(|(set, known)| show_set(set, known.as_ref(), unit)).collect(),
         }
+    }
+}
+
+fn show_noted(noted: ExerciseNoted, known: Option<Known>) -> Noted {
+    Noted {
+        exercise: Exercise {
+            id: noted.exercise.to_string(),
+            name: known.and_then(|known| known.name),
+        },
+        notes: clear(noted.notes),
+        form_score: noted.form_score,
+        form_notes: clear(noted.form_notes),
     }
 }
 
@@ -137,12 +190,14 @@ pub fn show_set(set: workout::Set, known: Option<&Known>, unit: Option<WeightUni
         },
         number: values.number.get(),
         kind: values.kind,
+        side: values.side,
         reps: values.reps.map(|reps| reps.get()),
         weight: values.weight.map(|weight| show_weight(weight, unit)),
         rpe: values.rpe.map(|rpe| rpe.get()),
         rest_seconds: values.rest_seconds.map(|seconds| seconds.get()),
         duration_seconds: values.duration_seconds.map(|seconds| seconds.get()),
         distance_metres: values.distance_metres.map(|metres| Number(metres.get())),
+        custom_metric: values.custom_metric.map(ShownMetric::from),
         superset_id: values.superset_id.map(|id| id.get()),
         notes: clear(values.notes),
         performed_at: values.performed_at,

@@ -61,12 +61,15 @@ async fn everything_wrong_with_a_set_is_named_at_once() {
         "id": "nope", "exercise": 5, "number": 0, "kind": "giant", "reps": 1001,
         "weight": { "value": "heavy", "unit": "stone", "plates": 2 },
         "rpe": 8.3, "rest_seconds": -1, "duration_seconds": 86_401, "distance_metres": -5,
+        "side": "top", "custom_metric": { "kind": "laps", "value": "many" },
         "superset_id": 1.5, "notes": "", "performed_at": "2024-01-01T10:00:00", "colour": "red",
     });
     assert_eq!(
         target.refuses(everything).await,
         [
             "colour",
+            "custom_metric.kind",
+            "custom_metric.value",
             "distance_metres",
             "duration_seconds",
             "exercise",
@@ -78,6 +81,7 @@ async fn everything_wrong_with_a_set_is_named_at_once() {
             "reps",
             "rest_seconds",
             "rpe",
+            "side",
             "superset_id",
             "weight.plates",
             "weight.unit",

@@ -9,6 +9,7 @@ mod exercises;
 mod health;
 mod history;
 mod idempotency;
+mod notes;
 mod operations;
 mod ownership;
 mod personal_data;

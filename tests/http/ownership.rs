@@ -25,6 +25,7 @@ async fn anothers_workouts_and_sets_are_not_there() {
         (Method::POST, format!("{workout}/sets"), bench(1, 1)),
         (Method::PATCH, set.clone(), json!({ "reps": 1 })),
         (Method::DELETE, set.clone(), json!({})),
+        (Method::PUT, format!("{workout}/exercises/plank"), json!({ "notes": "stolen" })),
         (Method::PATCH, own_with_others_set.clone(), json!({ "reps": 1 })),
         (Method::DELETE, own_with_others_set, json!({})),
     ] {

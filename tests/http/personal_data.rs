@@ -1,8 +1,9 @@
 //! Is what is personal sealed wherever it is stored?
 
+use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testkit::{App, Client, bench};
+use testkit::{Answer, App, Client, bench};
 
 use crate::app;
 
@@ -29,6 +30,9 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     let set = athlete.log_set(&workout, set).await.expect(201);
     athlete.patch(set.header("location"), json!({ "notes": "clear-correction" })).await.expect(200);
     athlete.patch(&workout, json!({ "title": "clear-new-title" })).await.expect(200);
+    let noting = format!("{workout}/exercises/bench-press-barbell");
+    let note = json!({ "notes": "clear-noted", "form_notes": "clear-form" });
+    Answer::to(athlete.request(Method::PUT, &noting).json(&note)).await.expect(200);
     let exercise = json!({
         "name": "Clear Exercise", "equipment": "other", "primary_muscles": ["neck"],
         "kind": "reps_only",
@@ -43,10 +47,10 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     assert_eq!(history.list()[0]["feeling"]["soreness"]["hip_flexors"], 9);
 
     let mut stored = log_of(&app, &athlete, "payload").await;
-    assert_eq!(stored.len(), 7);
+    assert_eq!(stored.len(), 8);
     stored.extend(log_of(&app, &athlete, "metadata").await);
-    for table in ["athletes", "custom_exercises", "workouts", "workout_sets"] {
-        let sql = format!("select t::text from history_v1.{table} t where owner = $1");
+    for table in ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"] {
+        let sql = format!("select t::text from history_v2.{table} t where owner = $1");
         let found = rows(&app, &athlete, &sql).await;
         assert!(!found.is_empty(), "{table}");
         stored.extend(found);

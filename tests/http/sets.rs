@@ -2,10 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Answer, bench, new_id};
+use sqlx::{Connection, PgConnection};
+use testkit::{Answer, App, bench, new_id};
 use tokio::task::JoinSet;
 
-use crate::app;
+use crate::{app, binary};
 
 #[tokio::test]
 async fn pounds_stay_pounds_and_convert_when_asked() {
@@ -37,6 +38,88 @@ async fn pounds_stay_pounds_and_convert_when_asked() {
         assert_eq!(weights(&format!("/v1/history{query}")).await, expected, "{query}");
     }
     athlete.get(&format!("{workout}?unit=stone")).await.refused(400, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn one_side_and_floors_are_kept_shown_and_corrected() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let plain = athlete.log_set(&workout, bench(5, 100)).await.expect(201);
+    assert_eq!(plain.data()["set"]["side"], "both");
+    assert_eq!(plain.data()["set"]["custom_metric"], Value::Null);
+    let stairs = json!({
+        "id": new_id(), "exercise": "stair-machine", "number": 1, "duration_seconds": 600,
+        "side": "left", "custom_metric": { "kind": "floors", "value": 42.5 },
+    });
+    let logged = athlete.log_set(&workout, stairs.clone()).await.expect(201);
+    assert_eq!(logged.data()["set"]["side"], "left");
+    assert_eq!(logged.data()["set"]["custom_metric"], stairs["custom_metric"]);
+    let again = athlete.log_set(&workout, stairs.clone()).await.expect(201);
+    assert_eq!(again.position(), logged.position());
+    let mut other_side = stairs;
+    other_side["side"] = json!("both");
+    athlete.log_set(&workout, other_side).await.refused(409, "ID_TAKEN");
+
+    let path = logged.header("location");
+    let nulls = athlete.patch(path, json!({ "side": null, "custom_metric": null })).await;
+    assert_eq!(nulls.refused(400, "VALIDATION_ERROR").error_fields(), ["side"]);
+    let steps = json!({ "side": "right", "custom_metric": { "kind": "steps", "value": 800 } });
+    let corrected = athlete.patch(path, steps.clone()).await.expect(200);
+    assert_eq!(corrected.data()["set"]["side"], "right");
+    assert_eq!(corrected.data()["set"]["custom_metric"], steps["custom_metric"]);
+    let without = athlete.patch(path, json!({ "custom_metric": null })).await.expect(200);
+    let history = athlete.history("", without.position()).await;
+    assert_eq!(history.list(), [athlete.get(&workout).await.data().clone()]);
+    assert_eq!(history.list()[0]["sets"][1]["custom_metric"], Value::Null);
+
+    for (bad, field) in [
+        (json!({ "side": "middle" }), "side"),
+        (json!({ "custom_metric": { "kind": "laps", "value": 1 } }), "custom_metric.kind"),
+        (json!({ "custom_metric": { "kind": "steps" } }), "custom_metric.value"),
+        (json!({ "custom_metric": { "kind": "steps", "value": "1" } }), "custom_metric.value"),
+        (json!({ "custom_metric": { "kind": "steps", "value": -1 } }), "custom_metric"),
+        (json!({ "custom_metric": { "kind": "steps", "value": 1e7 } }), "custom_metric"),
+        (json!({ "custom_metric": 5 }), "custom_metric"),
+    ] {
+        let refused = athlete.patch(path, bad.clone()).await.refused(400, "VALIDATION_ERROR");
+        assert_eq!(refused.error_fields(), [field], "{bad}");
+    }
+}
+
+/// What was stored before sets had sides is read, decided on and corrected like any other.
+#[tokio::test]
+async fn a_set_of_the_first_version_is_of_both_sides() {
+    let app = App::start(binary()).await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let (id, set) = (workout.rsplit('/').next().unwrap(), new_id());
+    let payload = json!({ "set_id": set, "set": {
+        "exercise": "bench-press-barbell", "number": 1, "kind": "normal", "reps": 5,
+        "performed_at": "2025-06-30T18:02:11Z",
+    }});
+    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
+    sqlx::query(
+        "insert into log.events
+         select partition, position + 1, epoch, owner, stream_kind, stream_id, version + 1,
+             'SetLogged', 1, recorded_at, null, null, metadata, $2
+         from log.events where stream_id = $1::uuid",
+    )
+    .bind(id)
+    .bind(payload.to_string())
+    .execute(&mut owner)
+    .await
+    .unwrap();
+
+    let shown = athlete.get(&workout).await.expect(200);
+    assert_eq!(shown.data()["sets"][0]["side"], "both");
+    let history = athlete.history("", shown.position()).await;
+    assert_eq!(history.list(), [shown.data().clone()]);
+    let path = format!("{workout}/sets/{set}");
+    let right = athlete.patch(&path, json!({ "side": "right" })).await.expect(200);
+    let history = athlete.history("", right.position()).await;
+    assert_eq!(history.list()[0]["sets"][0]["side"], "right");
+    assert_eq!(app.errors(), Vec::<String>::new());
 }
 
 #[tokio::test]

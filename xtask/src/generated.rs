@@ -1,6 +1,6 @@
 //! Files made by a program: written anew, or held against what the program makes now.
 
-use std::{collections::BTreeMap, fs, io, path::Path, process::Stdio};
+use std::{collections::BTreeMap, ffi::OsStr, fs, io, path::Path, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,16 +12,52 @@ use crate::{
 /// Files by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// `cargo xtask contracts`: the JSON Schemas of all event types.
+/// What `cargo xtask contracts` makes: a folder of what the program writes, where it belongs, and
+/// whether that folder is of these files alone.
+const CONTRACTS: [(&str, &str, bool); 3] = [
+    ("schemas", "events/schemas", true),
+    ("public", "events/public", true),
+    ("docs", "docs", false),
+];
+
+/// `cargo xtask contracts`: what readers of events rely on, unless a change breaks one of them.
 pub(crate) fn contracts(arguments: &[String]) -> Result<()> {
+    if arguments == ["release"] {
+        return release();
+    }
     let check = wants_check(arguments)?;
+    let events = root()?.join("events");
+    of_events(&["gate".as_ref(), events.as_os_str()])?;
     let made = in_scratch("contracts", |folder| {
-        let mut make = cargo(&["run", "-q", "-p", "ironledger-events", "--bin", "contracts", "--"]);
-        make.arg(folder);
-        cargo::run(make)
+        of_events(&["write".as_ref(), events.as_os_str(), folder.as_os_str()])?;
+        CONTRACTS.iter().map(|(sub, ..)| read(&folder.join(sub))).collect::<Result<Vec<_>>>()
     })?;
-    let folder = root()?.join("events/schemas");
-    settle("contracts", check, &made, &read(&folder)?, &folder)
+    for ((_, folder, whole), made) in CONTRACTS.iter().zip(made) {
+        let folder = root()?.join(folder);
+        let mut stored = read(&folder)?;
+        stored.retain(|name, _| *whole || made.contains_key(name));
+        settle("contracts", check, &made, &stored, &folder)?;
+    }
+    Ok(())
+}
+
+/// Keeps what readers rely on from now on, for later changes to be held against.
+fn release() -> Result<()> {
+    contracts(&["--check".to_owned()])?;
+    let events = root()?.join("events");
+    for sub in ["schemas", "public", "samples"] {
+        let folder = events.join("released").join(sub);
+        let now = read(&events.join(sub))?;
+        settle("contracts release", false, &now, &read(&folder)?, &folder)?;
+    }
+    Ok(())
+}
+
+/// Runs the program that knows the event types.
+fn of_events(arguments: &[&OsStr]) -> Result<()> {
+    let mut make = cargo(&["run", "-q", "-p", "ironledger-events", "--bin", "contracts", "--"]);
+    make.args(arguments);
+    cargo::run(make)
 }
 
 /// `cargo xtask sample`: the history that the demo athlete has.
@@ -42,16 +78,16 @@ pub(crate) fn sample(arguments: &[String]) -> Result<()> {
     settle("sample", check, &made, &stored, &folder)
 }
 
-/// What a program writes into an empty folder, which is gone afterwards.
-pub(crate) fn in_scratch(what: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<Files> {
+/// Makes something by way of an empty folder, which is gone afterwards.
+pub(crate) fn in_scratch<T>(what: &str, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let folder = target()?.join(format!("xtask-{what}-{}", std::process::id()));
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let files = make(&folder).and_then(|()| read(&folder));
+    let made = make(&folder);
     fs::remove_dir_all(&folder)?;
-    files
+    made
 }
 
 /// Makes the folder hold what was made; with `check` says instead where it does not.

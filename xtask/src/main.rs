@@ -57,8 +57,9 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "contracts",
-        arguments: "[--check]",
-        does: "write events/schemas anew, or fail where they are stale",
+        arguments: "[--check|release]",
+        does: "write schemas and docs of the events anew, or fail where they are stale; refuse \
+               what breaks a reader; `release` keeps them for that",
         run: generated::contracts,
     },
     Command {

@@ -28,7 +28,12 @@ pub(crate) fn sqlx(arguments: &[String]) -> Result<()> {
     let statement = |sql: String| psql(server, &["-c", &sql]);
     statement(format!("create database {name}"))?;
     let url = with_database(server, &name).context("DATABASE_URL is no address")?;
-    let made = fill(&url, &name).and_then(|()| in_scratch("sqlx", |folder| build(&url, folder)));
+    let made = fill(&url, &name).and_then(|()| {
+        in_scratch("sqlx", |folder| {
+            build(&url, folder)?;
+            read(folder)
+        })
+    });
     statement(format!("drop database {name} with (force)"))?;
     let folder = root()?.join(".sqlx");
     settle("sqlx", check, &made?, &read(&folder)?, &folder)

@@ -16,8 +16,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use events::{
     Actor, AthleteId, Channel, Event, ExerciseId, Metadata, Partition, Personal, Reps, Rpe,
-    Seconds, SetId, SetKind, SetLogged, SetNumber, SetValues, Stream, Version, Weight, WeightUnit,
-    WorkoutId,
+    Seconds, SetId, SetKind, SetLogged, SetNumber, SetValues, Side, Stream, Version, Weight,
+    WeightUnit, WorkoutId,
 };
 use log::{Append, ClientId, Clock, Log, NewEvent, Options, Random, Write};
 use servers::Postgres;
@@ -198,12 +198,14 @@ fn set_logged(version: Version, with_notes: bool) -> Result<SetLogged> {
             exercise: ExerciseId::System("bench-press-barbell".into()),
             number: SetNumber::new(i64::from(version.0 % 5) + 1)?,
             kind: SetKind::Normal,
+            side: Side::Both,
             reps: Some(Reps::new(8)?),
             weight: Some(Weight::new("82.5".parse()?, WeightUnit::Kg)?),
             rpe: Some(Rpe::new(8.5)?),
             rest_seconds: Some(Seconds::new(150)?),
             duration_seconds: None,
             distance_metres: None,
+            custom_metric: None,
             superset_id: None,
             notes: with_notes.then(|| Personal::Clear(notes.to_owned())),
             performed_at: Clock::system().now(),

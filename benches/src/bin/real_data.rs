@@ -66,6 +66,7 @@ struct Set {
     seconds: Option<u64>,
     rpe: Option<Decimal>,
     superset: Option<u64>,
+    /// Of its exercise in its workout.
     notes: Option<String>,
     performed_at: DateTime<Utc>,
 }
@@ -149,6 +150,16 @@ fn read_file(file: &Path) -> Result<Workouts> {
         let set = set(&ids, row, workout.started_at)?;
         workouts.entry(workout).or_default().push(set);
     }
+    for sets in workouts.values_mut() {
+        let mut noted: HashMap<String, Vec<String>> = HashMap::new();
+        for set in &*sets {
+            let texts = noted.entry(set.exercise.clone()).or_default();
+            texts.extend(set.notes.clone().filter(|text| !texts.contains(text)));
+        }
+        for set in sets {
+            set.notes = Some(noted[&set.exercise].join("\n")).filter(|text| !text.is_empty());
+        }
+    }
     Ok(workouts)
 }
 
@@ -185,8 +196,7 @@ fn set(ids: &HashMap<String, String>, row: Row, performed_at: DateTime<Utc>) -> 
         seconds: row.duration_seconds,
         rpe: decimal(row.rpe.as_deref())?,
         superset: row.superset_id,
-        // Of the whole exercise, so they stand at its first set.
-        notes: text(&row.exercise_notes).filter(|_| row.set_index == 0),
+        notes: text(&row.exercise_notes),
         performed_at,
     })
 }
@@ -229,8 +239,9 @@ async fn read_history(athlete: &Client, position: &Positions) -> Result<Workouts
                 notes: field(shown, "notes")?,
             };
             let sets = shown["sets"].as_array().context("the sets")?;
+            let noted = shown["exercises"].as_array().context("the exercises")?;
             let sets: Vec<Set> =
-                sets.iter().map(|set| shown_set(&own, set)).collect::<Result<_>>()?;
+                sets.iter().map(|set| shown_set(&own, noted, set)).collect::<Result<_>>()?;
             let twice = workouts.insert(workout, sets);
             ensure!(twice.is_none(), "a workout is in history twice: {shown}");
         }
@@ -241,8 +252,10 @@ async fn read_history(athlete: &Client, position: &Positions) -> Result<Workouts
     }
 }
 
-fn shown_set(own: &HashMap<&str, &str>, shown: &Value) -> Result<Set> {
+fn shown_set(own: &HashMap<&str, &str>, noted: &[Value], shown: &Value) -> Result<Set> {
     let exercise: String = field(&shown["exercise"], "id")?;
+    ensure!(shown["notes"].is_null(), "a set with notes: {shown}");
+    let noted = noted.iter().find(|noted| noted["exercise"]["id"] == exercise.as_str());
     let number = |shown: &Value| match shown {
         Value::Null => Ok(None),
         Value::Number(number) => decimal(Some(&number.to_string())),
@@ -258,7 +271,7 @@ fn shown_set(own: &HashMap<&str, &str>, shown: &Value) -> Result<Set> {
         seconds: field(shown, "duration_seconds")?,
         rpe: number(&shown["rpe"])?,
         superset: field(shown, "superset_id")?,
-        notes: field(shown, "notes")?,
+        notes: noted.map(|noted| field(noted, "notes")).transpose()?.flatten(),
         performed_at: field(shown, "performed_at")?,
     })
 }

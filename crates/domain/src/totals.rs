@@ -85,7 +85,7 @@ pub fn volume_kg(
 #[cfg(test)]
 mod tests {
     use events::{
-        Measurement, Number, Reps, Rpe, SetKind, SetNumber, SetValues, Weight, WeightUnit,
+        Measurement, Number, Reps, Rpe, SetKind, SetNumber, SetValues, Side, Weight, WeightUnit,
     };
     use rust_decimal::{Decimal, dec};
 
@@ -96,12 +96,14 @@ mod tests {
             exercise: "bench-press-barbell".parse().unwrap(),
             number: SetNumber::new(1).unwrap(),
             kind,
+            side: Side::Both,
             reps: Some(Reps::new(reps).unwrap()),
             weight: Some(Weight::new(weight, unit).unwrap()),
             rpe: Some(Rpe::new(8.5).unwrap()),
             rest_seconds: None,
             duration_seconds: None,
             distance_metres: None,
+            custom_metric: None,
             superset_id: None,
             notes: None,
             performed_at: "2026-01-01T10:00:00Z".parse().unwrap(),

@@ -1,13 +1,13 @@
 //! One workout: the state and decisions of `workout-…` streams.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use events::{
-    Event, ExerciseId, Feeling, ImportFormat, Measurement, Metres, Personal, Reps, Rpe, Seconds,
-    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, SupersetId,
-    Timestamp, Visibility, Weight, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged,
-    WorkoutDiscarded, WorkoutStarted,
+    CustomMetric, Event, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
+    Metres, Personal, Reps, Rpe, Seconds, SetCorrected, SetId, SetKind, SetLogged, SetNumber,
+    SetRemoved, SetValues, Side, SupersetId, Timestamp, Visibility, Weight, WorkoutCompleted,
+    WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
 };
 
 use crate::{Patch, Rejection, rejection::Problems};
@@ -44,6 +44,8 @@ pub struct Workout {
     pub feeling: Option<Personal<Feeling>>,
     /// The sets that count, in the order of logging.
     pub sets: Vec<Set>,
+    /// What was noted last of each exercise, also where it was emptied since.
+    pub noted: BTreeMap<ExerciseId, ExerciseNoted>,
     /// Sets that were removed: their ids are not used again.
     removed: BTreeSet<SetId>,
 }
@@ -69,6 +71,7 @@ impl Workout {
                 completed_at: None,
                 feeling: None,
                 sets: Vec::new(),
+                noted: BTreeMap::new(),
                 removed: BTreeSet::new(),
             });
         };
@@ -90,6 +93,9 @@ impl Workout {
             Event::SetRemoved(removed) => {
                 workout.sets.retain(|set| set.id != removed.set_id);
                 workout.removed.insert(removed.set_id);
+            }
+            Event::ExerciseNoted(noted) => {
+                workout.noted.insert(noted.exercise.clone(), noted.clone());
             }
             Event::WorkoutCompleted(completed) => {
                 workout.status = Status::Completed;
@@ -226,12 +232,14 @@ pub struct NewSet {
     pub exercise: ExerciseId,
     pub number: SetNumber,
     pub kind: SetKind,
+    pub side: Side,
     pub reps: Option<Reps>,
     pub weight: Option<Weight>,
     pub rpe: Option<Rpe>,
     pub rest_seconds: Option<Seconds>,
     pub duration_seconds: Option<Seconds>,
     pub distance_metres: Option<Metres>,
+    pub custom_metric: Option<CustomMetric>,
     pub superset_id: Option<SupersetId>,
     pub notes: Option<String>,
     /// By default now, or in a completed workout its end.
@@ -261,12 +269,14 @@ pub fn log_set(
         exercise: set.exercise,
         number: set.number,
         kind: set.kind,
+        side: set.side,
         reps: set.reps,
         weight: set.weight,
         rpe: set.rpe,
         rest_seconds: set.rest_seconds,
         duration_seconds: set.duration_seconds,
         distance_metres: set.distance_metres,
+        custom_metric: set.custom_metric,
         superset_id: set.superset_id,
         notes: set.notes.map(Personal::Clear),
         performed_at: set.performed_at.unwrap_or(by_default),
@@ -284,12 +294,14 @@ pub struct Correction {
     pub exercise: Patch<ExerciseId>,
     pub number: Patch<SetNumber>,
     pub kind: Patch<SetKind>,
+    pub side: Patch<Side>,
     pub reps: Patch<Reps>,
     pub weight: Patch<Weight>,
     pub rpe: Patch<Rpe>,
     pub rest_seconds: Patch<Seconds>,
     pub duration_seconds: Patch<Seconds>,
     pub distance_metres: Patch<Metres>,
+    pub custom_metric: Patch<CustomMetric>,
     pub superset_id: Patch<SupersetId>,
     pub notes: Patch<String>,
     pub performed_at: Patch<Timestamp>,
@@ -311,12 +323,14 @@ pub fn correct_set(
     correction.exercise.apply_required(&mut values.exercise, "exercise", &mut problems);
     correction.number.apply_required(&mut values.number, "number", &mut problems);
     correction.kind.apply_required(&mut values.kind, "kind", &mut problems);
+    correction.side.apply_required(&mut values.side, "side", &mut problems);
     correction.reps.apply(&mut values.reps);
     correction.weight.apply(&mut values.weight);
     correction.rpe.apply(&mut values.rpe);
     correction.rest_seconds.apply(&mut values.rest_seconds);
     correction.duration_seconds.apply(&mut values.duration_seconds);
     correction.distance_metres.apply(&mut values.distance_metres);
+    correction.custom_metric.apply(&mut values.custom_metric);
     correction.superset_id.apply(&mut values.superset_id);
     correction.notes.map(Personal::Clear).apply(&mut values.notes);
     correction.performed_at.apply_required(&mut values.performed_at, "performed_at", &mut problems);
@@ -336,6 +350,42 @@ pub fn remove_set(workout: &Workout, id: SetId) -> Result<Vec<Event>, Rejection>
     }
     workout.set(id).ok_or(Rejection::NotFound("set"))?;
     Ok(vec![SetRemoved { set_id: id }.into()])
+}
+
+/// What to note of an exercise of a workout: the whole of it, so that what is absent is emptied.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the events")]
+pub struct Note {
+    pub exercise: ExerciseId,
+    pub notes: Option<String>,
+    pub form_score: Option<FormScore>,
+    pub form_notes: Option<String>,
+}
+
+/// Decides on noting something of an exercise, whether the workout has a set of it or not; no
+/// events when it says so already. `measurement` is that of the exercise, `None` when there is no
+/// such exercise for this athlete.
+pub fn note_exercise(
+    workout: &Workout,
+    note: Note,
+    measurement: Option<Measurement>,
+) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    measurement.ok_or(Rejection::NotFound("exercise"))?;
+    let noted = ExerciseNoted {
+        exercise: note.exercise,
+        notes: note.notes.map(Personal::Clear),
+        form_score: note.form_score,
+        form_notes: note.form_notes.map(Personal::Clear),
+    };
+    let unchanged = match workout.noted.get(&noted.exercise) {
+        Some(known) => *known == noted,
+        None => noted.is_empty(),
+    };
+    if unchanged {
+        return Ok(Vec::new());
+    }
+    Ok(vec![noted.into()])
 }
 
 /// Decides on completing a workout; no events when it was completed so already.

@@ -2,11 +2,13 @@
 
 #[path = "workout_tests/commands.rs"]
 mod commands;
+#[path = "workout_tests/notes.rs"]
+mod notes;
 
 use chrono::TimeDelta;
 use events::{
     Event, Feeling, ImportFormat, Measurement, Metres, Personal, Rating, Reps, Seconds,
-    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Timestamp,
+    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Side, Timestamp,
     Visibility, Weight, WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged,
     WorkoutDiscarded, WorkoutStarted,
 };
@@ -48,12 +50,14 @@ fn reps(count: i64) -> NewSet {
         exercise: "bench-press-barbell".parse().unwrap(),
         number: SetNumber::new(1).unwrap(),
         kind: SetKind::Normal,
+        side: Side::Both,
         reps: Reps::new(count).ok(),
         weight: None,
         rpe: None,
         rest_seconds: None,
         duration_seconds: None,
         distance_metres: None,
+        custom_metric: None,
         superset_id: None,
         notes: None,
         performed_at: None,
@@ -65,12 +69,14 @@ fn values(set: NewSet, performed_at: Timestamp) -> SetValues {
         exercise: set.exercise,
         number: set.number,
         kind: set.kind,
+        side: set.side,
         reps: set.reps,
         weight: set.weight,
         rpe: set.rpe,
         rest_seconds: set.rest_seconds,
         duration_seconds: set.duration_seconds,
         distance_metres: set.distance_metres,
+        custom_metric: set.custom_metric,
         superset_id: set.superset_id,
         notes: set.notes.map(Personal::Clear),
         performed_at,

@@ -21,7 +21,13 @@ pub(crate) const DATABASE: &str = "ironledger";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Where {
     /// Address of the database; without it, that of the `ironledger up` of the data folder.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        visible_alias = "database",
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        global = true
+    )]
     pub(crate) database_url: Option<String>,
 
     /// The folder of `ironledger up`: by default `.ironledger` here.

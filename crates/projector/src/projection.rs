@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 /// `write` read no rows of another partition, no clock, no random source and no other model; no
 /// unique constraint spans owners.
 pub trait Projection: Send + Sync + 'static {
-    /// Name and version of the model, such as `history_v1`: the schema that its tables live in.
+    /// Name and version of the model, such as `history_v2`: the schema that its tables live in.
     /// A changed shape is a new version.
     const SCHEMA: &'static str;
 

@@ -2,10 +2,11 @@
 
 use events::{
     Actor, AthleteId, AthleteRegistered, Channel, CustomExerciseCreated, Equipment, Event,
-    ExerciseId, ExerciseTraits, Measurement, Metadata, Muscle, Partition, Personal, Reps,
-    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Stream, TimeZone,
-    Timestamp, Units, Version, Visibility, Weight, WeightUnit, WorkoutCompleted, WorkoutDetails,
-    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutId, WorkoutStarted,
+    ExerciseId, ExerciseNoted, ExerciseTraits, FormScore, Measurement, Metadata, Muscle, Partition,
+    Personal, Reps, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues,
+    Side, Stream, TimeZone, Timestamp, Units, Version, Visibility, Weight, WeightUnit,
+    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutId,
+    WorkoutStarted,
 };
 use log::{Append, Log, NewEvent, Write};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -111,6 +112,9 @@ impl Simulator {
                 events.push(SetRemoved { set_id }.into());
             }
             if self.rng.random_bool(0.4) {
+                events.push(self.note(custom).into());
+            }
+            if self.rng.random_bool(0.4) {
                 self.append_at(log, athlete, stream, &mut expected, &mut events).await;
             }
         }
@@ -134,18 +138,34 @@ impl Simulator {
         self.append_at(log, athlete, stream, &mut expected, &mut events).await;
     }
 
-    fn set(&mut self, number: i64, custom: Uuid) -> SetValues {
+    fn exercise(&mut self, custom: Uuid) -> ExerciseId {
         let exercises = ["bench-press-barbell", "squat-barbell", "deadlift-barbell"];
-        let exercise = if self.rng.random_bool(0.2) {
+        if self.rng.random_bool(0.2) {
             ExerciseId::Custom(custom)
         } else {
             let name = exercises[self.rng.random_range(0..exercises.len())];
             name.parse().expect("a slug")
-        };
+        }
+    }
+
+    /// Something noted of an exercise, or what was noted emptied.
+    fn note(&mut self, custom: Uuid) -> ExerciseNoted {
+        let said = self.rng.random_bool(0.7);
+        ExerciseNoted {
+            exercise: self.exercise(custom),
+            notes: said.then(|| Personal::Clear("slow".to_owned())),
+            form_score: FormScore::new(self.rng.random_range(0..=100)).ok().filter(|_| said),
+            form_notes: None,
+        }
+    }
+
+    fn set(&mut self, number: i64, custom: Uuid) -> SetValues {
+        let exercise = self.exercise(custom);
         let kilograms = Decimal::new(self.rng.random_range(40..400), 0) / Decimal::TWO;
         SetValues {
             exercise,
             number: SetNumber::new(number).expect("a set number"),
+            side: if self.rng.random_bool(0.1) { Side::Left } else { Side::Both },
             kind: if self.rng.random_bool(0.1) { SetKind::WarmUp } else { SetKind::Normal },
             reps: Reps::new(self.rng.random_range(1..13)).ok(),
             weight: Weight::new(kilograms, WeightUnit::Kg).ok(),
@@ -153,6 +173,7 @@ impl Simulator {
             rest_seconds: None,
             duration_seconds: None,
             distance_metres: None,
+            custom_metric: None,
             superset_id: None,
             notes: self.rng.random_bool(0.1).then(|| Personal::Clear("heavy".to_owned())),
             performed_at: self.now,

@@ -1,15 +1,16 @@
-//! What a run of events comes to: the last truth of every workout and set it touches.
+//! What a run of events comes to: the last truth of every workout, set and note it touches.
 
 use std::collections::BTreeMap;
 
 use events::{
-    AthleteId, CustomExerciseCreated, Event, Feeling, ImportFormat, Personal, Recorded, SetId,
-    SetValues, TimeZone, Timestamp, Version, WorkoutDetails,
+    AthleteId, CustomExerciseCreated, Event, ExerciseId, ExerciseNoted, Feeling, ImportFormat,
+    Personal, Recorded, SetId, SetValues, TimeZone, Timestamp, Version, WorkoutDetails,
 };
 use uuid::Uuid;
 
 type WorkoutKey = (AthleteId, Uuid);
 type SetKey = (AthleteId, Uuid, SetId);
+type NoteKey = (AthleteId, Uuid, ExerciseId);
 
 /// The changes of a batch, by row.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub struct Batch {
     pub(super) exercises: BTreeMap<(AthleteId, Uuid), CustomExerciseCreated>,
     pub(super) workouts: BTreeMap<WorkoutKey, Workout>,
     pub(super) sets: BTreeMap<SetKey, Set>,
+    /// Those that say nothing any more go.
+    pub(super) notes: BTreeMap<NoteKey, ExerciseNoted>,
 }
 
 /// What becomes of a workout's row.
@@ -26,7 +29,7 @@ pub(super) enum Workout {
     New(Row),
     /// It is there already, and some of it changes.
     Changed(Change),
-    /// It goes, with all its sets.
+    /// It goes, with all its sets and notes.
     Gone,
 }
 
@@ -94,6 +97,7 @@ impl Batch {
             Event::WorkoutDiscarded(_) => {
                 self.workouts.insert(workout, Workout::Gone);
                 self.sets.retain(|(o, w, _), _| (*o, *w) != workout);
+                self.notes.retain(|(o, w, _), _| (*o, *w) != workout);
             }
             Event::SetLogged(logged) => {
                 let set = Set::Is(recorded.id.version, logged.set);
@@ -109,6 +113,9 @@ impl Batch {
             }
             Event::SetRemoved(removed) => {
                 self.sets.insert((owner, stream, removed.set_id), Set::Gone);
+            }
+            Event::ExerciseNoted(noted) => {
+                self.notes.insert((owner, stream, noted.exercise.clone()), noted);
             }
         }
     }

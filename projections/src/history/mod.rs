@@ -1,6 +1,6 @@
 //! History: which workouts did an athlete do, and with which sets?
 //!
-//! Takes the events of registration, custom exercises, workouts and sets. Rows are as stale as the
+//! Takes the events of registration, custom exercises, workouts, sets and notes. Rows are as stale as the
 //! projector lags, usually milliseconds. Discarded workouts and removed sets are gone from it;
 //! names, muscles and totals are worked out when it is read, so that re-tagging an exercise leaves
 //! nothing stale.
@@ -22,7 +22,7 @@ pub use routes::routes;
 pub struct History;
 
 impl Projection for History {
-    const SCHEMA: &'static str = "history_v1";
+    const SCHEMA: &'static str = "history_v2";
 
     const DDL: &'static str = include_str!("schema.sql");
 
@@ -34,6 +34,7 @@ impl Projection for History {
         "SetLogged",
         "SetCorrected",
         "SetRemoved",
+        "ExerciseNoted",
         "WorkoutCompleted",
         "WorkoutDiscarded",
     ];

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::workout;
 use events::{
-    AthleteId, CustomExerciseCreated, Epoch, Feeling, Muscle, Partition, Personal, Position, SetId,
-    SetValues, TimeZone, Timestamp, WorkoutDetails, WorkoutId,
+    AthleteId, CustomExerciseCreated, Epoch, ExerciseId, ExerciseNoted, Feeling, Muscle, Partition,
+    Personal, PersonalField, Position, SetId, SetValues, TimeZone, Timestamp, WorkoutDetails,
+    WorkoutId,
 };
 use log::Positions;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -63,25 +64,34 @@ pub(super) async fn page(
     let rows = sqlx::query!(
         r#"select c.epoch, c.position, w.workout as "workout?", w.completed as "completed?",
                w.started_at as "started_at?", w.completed_at, w.imported_from,
-               w.details as "details?", w.feeling, s.set_id as "set_id?", s.values as "values?"
+               w.details as "details?", w.feeling, part.set_id as "set_id?",
+               part.values as "values?", part.noted as "noted?"
            from projector.checkpoints c
            left join lateral (
-               select * from history_v1.workouts w
+               select * from history_v2.workouts w
                where w.owner = $1
                    and ($3::timestamptz is null or (w.started_at, w.workout) < ($3, $4::uuid))
                    and ($5::boolean is null or w.completed = $5)
                    and ($6::timestamptz is null or w.started_at >= $6)
                    and ($7::timestamptz is null or w.started_at < $7)
                    and ($8::text[] is null or w.workout in (
-                       select s.workout from history_v1.workout_sets s
+                       select s.workout from history_v2.workout_sets s
                        where s.owner = $1 and s.exercise = any($8)
                    ))
                order by w.started_at desc, w.workout desc
                limit $9
            ) w on true
-           left join history_v1.workout_sets s on s.owner = $1 and s.workout = w.workout
-           where c.projection = 'history_v1' and c.partition = $2
-           order by w.started_at desc, w.workout desc, s.ordinal, s.set_id"#,
+           left join lateral (
+               select s.ordinal, s.set_id, s.values, null as noted
+               from history_v2.workout_sets s
+               where s.owner = $1 and s.workout = w.workout
+               union all
+               select null, null, null, n.noted
+               from history_v2.workout_notes n
+               where n.owner = $1 and n.workout = w.workout
+           ) part on true
+           where c.projection = 'history_v2' and c.partition = $2
+           order by w.started_at desc, w.workout desc, part.ordinal, part.set_id"#,
         owner.uuid(),
         partition.0,
         wanted.after.map(|place| place.started_at.utc()) as Option<DateTime<Utc>>,
@@ -120,14 +130,17 @@ pub(super) async fn page(
                 feeling: row.feeling.as_deref().map(decode::<Personal<Feeling>>).transpose()?,
                 imported_from: row.imported_from.as_deref().map(decode).transpose()?,
                 sets: Vec::new(),
+                noted: Vec::new(),
             });
         }
-        if let (Some(set_id), Some(values), Some(last)) =
-            (row.set_id, row.values, workouts.last_mut())
-        {
+        let Some(last) = workouts.last_mut() else { continue };
+        if let (Some(set_id), Some(values)) = (row.set_id, row.values) {
             let id = SetId::new(set_id).map_err(Error::internal)?;
             let set = workout::Set { id, values: decode::<SetValues>(&values)? };
             last.sets.push((set, None));
+        }
+        if let Some(noted) = row.noted {
+            last.noted.push((decode::<ExerciseNoted>(&noted)?, None));
         }
     }
     let next = (workouts.len() > wanted.limit).then(|| {
@@ -143,31 +156,39 @@ pub(super) async fn page(
 /// Where the athlete's days begin and end; one who is not in the model yet has no workouts in it
 /// either.
 async fn time_zone(context: &Context, owner: AthleteId) -> Result<Option<String>, Error> {
-    sqlx::query_scalar!("select time_zone from history_v1.athletes where owner = $1", owner.uuid())
+    sqlx::query_scalar!("select time_zone from history_v2.athletes where owner = $1", owner.uuid())
         .fetch_optional(&context.pool)
         .await
         .map_err(context::database)
 }
 
-/// Opens what is sealed and finds the exercises of the sets.
+/// Opens what is sealed and finds the exercises of sets and notes.
 async fn complete(
     context: &Context,
     owner: AthleteId,
     workouts: &mut [Parts],
 ) -> Result<(), Error> {
-    let sets = || workouts.iter().flat_map(|workout| &workout.sets);
-    let any_custom =
-        sets().any(|(set, _)| matches!(set.values.exercise, events::ExerciseId::Custom(_)));
+    let any_custom = workouts.iter().any(|workout| {
+        let of_sets = workout.sets.iter().map(|(set, _)| &set.values.exercise);
+        let of_notes = workout.noted.iter().map(|(noted, _)| &noted.exercise);
+        of_sets.chain(of_notes).any(|exercise| matches!(exercise, ExerciseId::Custom(_)))
+    });
     let custom = if any_custom { custom_exercises(context, owner).await? } else { HashMap::new() };
     let custom = |id| custom.get(&id).map(|exercise: &Custom| exercise.known.clone());
     for workout in workouts {
         for (set, known) in &mut workout.sets {
-            *known = Known::find(&set.values, custom);
+            *known = Known::find(&set.values.exercise, custom);
+        }
+        for (noted, known) in &mut workout.noted {
+            *known = Known::find(&noted.exercise, custom);
         }
         let mut fields = workout.details.personal_fields();
-        fields.extend(workout.feeling.as_mut().map(|f| f as &mut dyn events::PersonalField));
+        fields.extend(workout.feeling.as_mut().map(|f| f as &mut dyn PersonalField));
         for (set, _) in &mut workout.sets {
             fields.extend(set.values.personal_fields());
+        }
+        for (noted, _) in &mut workout.noted {
+            fields.extend(noted.personal_fields());
         }
         context.keys.open(fields).await.map_err(context::database)?;
     }
@@ -186,7 +207,7 @@ pub(super) async fn custom_exercises(
     owner: AthleteId,
 ) -> Result<HashMap<Uuid, Custom>, Error> {
     let rows = sqlx::query_scalar!(
-        "select created from history_v1.custom_exercises where owner = $1",
+        "select created from history_v2.custom_exercises where owner = $1",
         owner.uuid()
     )
     .fetch_all(&context.pool)

@@ -47,7 +47,7 @@ struct HistoryQuery {
 }
 
 /// The caller's workouts, newest first. Under a filter by exercise or muscle, only the matching
-/// sets are shown, with the totals of the whole workout.
+/// sets and notes are shown, with the totals of the whole workout.
 async fn history(
     State(context): State<Context>,
     caller: Caller,
@@ -73,8 +73,8 @@ async fn history(
         .workouts
         .into_iter()
         .map(|workout| {
-            workout.show(query.unit, |set| {
-                exercises.as_ref().is_none_or(|exercises| exercises.contains(&set.exercise))
+            workout.show(query.unit, |exercise| {
+                exercises.as_ref().is_none_or(|exercises| exercises.contains(exercise))
             })
         })
         .collect();
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for Edge {
 struct Fields(HashSet<String>);
 
 impl Fields {
-    const KNOWN: [&str; 11] = [
+    const KNOWN: [&str; 12] = [
         "id",
         "status",
         "title",
@@ -184,6 +184,7 @@ impl Fields {
         "feeling",
         "imported_from",
         "totals",
+        "exercises",
         "sets",
     ];
 

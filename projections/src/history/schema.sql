@@ -1,4 +1,4 @@
--- schema: history_v1
+-- schema: history_v2
 -- Which workouts an athlete did, newest first, with every set. Text columns hold the JSON of the
 -- events, personal fields sealed as they are there, so that a destroyed key forgets them here too.
 
@@ -38,3 +38,11 @@ create table workout_sets (
     primary key (owner, workout, set_id)
 );
 create index workout_sets_exercise on workout_sets (owner, exercise, workout);
+
+create table workout_notes (
+    owner uuid not null,
+    workout uuid not null,
+    exercise text not null,
+    noted text not null,
+    primary key (owner, workout, exercise)
+);

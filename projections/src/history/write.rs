@@ -14,7 +14,9 @@ pub(super) async fn write(batch: Batch, connection: &mut PgConnection) -> Result
     changed_workouts(&batch, connection).await?;
     discarded_workouts(&batch, connection).await?;
     present_sets(&batch, connection).await?;
-    removed_sets(&batch, connection).await
+    removed_sets(&batch, connection).await?;
+    present_notes(&batch, connection).await?;
+    emptied_notes(&batch, connection).await
 }
 
 async fn athletes(batch: &Batch, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -166,6 +168,9 @@ async fn discarded_workouts(
          ), sets as (
              delete from workout_sets s using gone
              where s.owner = gone.owner and s.workout = gone.workout
+         ), notes as (
+             delete from workout_notes n using gone
+             where n.owner = gone.owner and n.workout = gone.workout
          )
          delete from workouts w using gone
          where w.owner = gone.owner and w.workout = gone.workout",
@@ -236,6 +241,63 @@ async fn removed_sets(batch: &Batch, connection: &mut PgConnection) -> Result<()
         &owners,
         &workouts,
         &ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn present_notes(batch: &Batch, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut owners = Vec::new();
+    let mut workouts = Vec::new();
+    let mut exercises = Vec::new();
+    let mut notes = Vec::new();
+    for ((owner, workout, exercise), noted) in &batch.notes {
+        if !noted.is_empty() {
+            owners.push(owner.uuid());
+            workouts.push(*workout);
+            exercises.push(exercise.to_string());
+            notes.push(json(noted)?);
+        }
+    }
+    if owners.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into workout_notes (owner, workout, exercise, noted)
+         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
+         on conflict (owner, workout, exercise) do update set noted = excluded.noted",
+        &owners,
+        &workouts,
+        &exercises,
+        &notes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn emptied_notes(batch: &Batch, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut owners = Vec::new();
+    let mut workouts = Vec::new();
+    let mut exercises = Vec::new();
+    for ((owner, workout, exercise), noted) in &batch.notes {
+        if noted.is_empty() {
+            owners.push(owner.uuid());
+            workouts.push(*workout);
+            exercises.push(exercise.to_string());
+        }
+    }
+    if owners.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "delete from workout_notes n
+         using unnest($1::uuid[], $2::uuid[], $3::text[]) as gone (owner, workout, exercise)
+         where n.owner = gone.owner and n.workout = gone.workout and n.exercise = gone.exercise",
+        &owners,
+        &workouts,
+        &exercises,
     )
     .execute(connection)
     .await?;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use events::{
-    Event, ExerciseId, Feeling, Measurement, Metres, Personal, Reps, Rpe, Seconds, SetId, SetKind,
-    SetNumber, SetValues, SupersetId, Timestamp, Visibility, Weight, WeightUnit, WorkoutDetails,
+    CustomMetric, Event, ExerciseId, ExerciseNoted, Feeling, FormScore, Measurement, Metres,
+    MetricKind, Personal, Reps, Rpe, Seconds, SetId, SetKind, SetNumber, SetValues, Side,
+    SupersetId, Timestamp, Visibility, Weight, WeightUnit, WorkoutDetails,
 };
 use proptest::{option, prelude::*};
 use rust_decimal::Decimal;
@@ -14,8 +15,8 @@ use super::{MEASURED, at, id, rating, unmeasured, values, wrong};
 use crate::{
     Patch, Rejection,
     workout::{
-        Change, Correction, NewSet, Start, Status, Workout, change, complete, correct_set, discard,
-        log_set, remove_set, start,
+        Change, Correction, NewSet, Note, Start, Status, Workout, change, complete, correct_set,
+        discard, log_set, note_exercise, remove_set, start,
     },
 };
 
@@ -25,6 +26,7 @@ enum Command {
     Log(SetId, NewSet, Option<Measurement>),
     Correct(SetId, Correction, Option<Measurement>),
     Remove(SetId),
+    Note(Note, Option<Measurement>),
     Change(Change),
     Complete(Option<Timestamp>, Option<Feeling>),
     Discard,
@@ -38,6 +40,7 @@ impl Command {
                 correct_set(workout, id, what, measurement, now)
             }
             Self::Remove(id) => remove_set(workout, id),
+            Self::Note(note, measurement) => note_exercise(workout, note, measurement),
             Self::Change(what) => change(workout, what, now),
             Self::Complete(end, feeling) => complete(workout, end, feeling, now),
             Self::Discard => Ok(discard(workout)),
@@ -68,6 +71,15 @@ fn measurement() -> impl Strategy<Value = Option<Measurement>> {
 fn kind() -> impl Strategy<Value = SetKind> {
     use SetKind::{Drop, Failure, Normal, WarmUp};
     prop_oneof![Just(Normal), Just(WarmUp), Just(Drop), Just(Failure)]
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![Just(Side::Both), Just(Side::Left), Just(Side::Right)]
+}
+
+fn metric() -> impl Strategy<Value = CustomMetric> {
+    let kind = prop_oneof![Just(MetricKind::Floors), Just(MetricKind::Steps)];
+    (kind, 0..3i64).prop_map(|(kind, value)| CustomMetric::new(kind, value.into()).unwrap())
 }
 
 fn weight() -> impl Strategy<Value = Weight> {
@@ -104,20 +116,24 @@ fn new_set() -> impl Strategy<Value = NewSet> {
     let rest = (option::of(seconds()), option::of(text()), option::of(time()));
     let superset = option::of((0..3i64).prop_map(|value| SupersetId::new(value).unwrap()));
     let number = (1..101i64).prop_map(|value| SetNumber::new(value).unwrap());
-    (exercise(), number, kind(), measured, superset, rest).prop_map(
-        |(exercise, number, kind, measured, superset_id, rest)| {
+    let with = (kind(), side(), option::of(metric()));
+    (exercise(), number, with, measured, superset, rest).prop_map(
+        |(exercise, number, with, measured, superset_id, rest)| {
+            let (kind, side, custom_metric) = with;
             let (reps, weight, distance_metres, duration_seconds, rpe) = measured;
             let (rest_seconds, notes, performed_at) = rest;
             NewSet {
                 exercise,
                 number,
                 kind,
+                side,
                 reps,
                 weight,
                 rpe,
                 rest_seconds,
                 duration_seconds,
                 distance_metres,
+                custom_metric,
                 superset_id,
                 notes,
                 performed_at,
@@ -138,10 +154,11 @@ fn patch<T: Clone + std::fmt::Debug>(
 
 fn correction() -> impl Strategy<Value = Correction> {
     let measured = (patch(count()), patch(weight()), patch(metres()), patch(seconds()));
-    (patch(exercise()), patch(kind()), measured, patch(text()), patch(time())).prop_map(
+    let with = (patch(kind()), patch(side()), patch(metric()));
+    (patch(exercise()), with, measured, patch(text()), patch(time())).prop_map(
         |(
             exercise,
-            kind,
+            (kind, side, custom_metric),
             (reps, weight, distance_metres, duration_seconds),
             notes,
             performed_at,
@@ -149,10 +166,12 @@ fn correction() -> impl Strategy<Value = Correction> {
             Correction {
                 exercise,
                 kind,
+                side,
                 reps,
                 weight,
                 distance_metres,
                 duration_seconds,
+                custom_metric,
                 notes,
                 performed_at,
                 ..Correction::default()
@@ -178,6 +197,18 @@ fn changes() -> impl Strategy<Value = Change> {
     )
 }
 
+fn note() -> impl Strategy<Value = Note> {
+    let score = (0..3i64).prop_map(|points| FormScore::new(points).unwrap());
+    (exercise(), option::of(text()), option::of(score), option::of(text())).prop_map(
+        |(exercise, notes, form_score, form_notes)| Note {
+            exercise,
+            notes,
+            form_score,
+            form_notes,
+        },
+    )
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let logging = (set_id(), new_set(), measurement());
     let correcting = (set_id(), correction(), measurement());
@@ -186,6 +217,7 @@ fn command() -> impl Strategy<Value = Command> {
         9 => logging.prop_map(|(id, set, measurement)| Command::Log(id, set, measurement)),
         6 => correcting.prop_map(|(id, what, measurement)| Command::Correct(id, what, measurement)),
         2 => set_id().prop_map(Command::Remove),
+        3 => (note(), measurement()).prop_map(|(note, known)| Command::Note(note, known)),
         5 => changes().prop_map(Command::Change),
         2 => completing.prop_map(|(end, feeling)| Command::Complete(end, feeling)),
         1 => Just(Command::Discard),
@@ -213,10 +245,12 @@ fn corrected(what: &Correction, old: &SetValues) -> SetValues {
     SetValues {
         exercise: required(&what.exercise, &old.exercise),
         kind: required(&what.kind, &old.kind),
+        side: required(&what.side, &old.side),
         reps: patched(&what.reps, &old.reps),
         weight: patched(&what.weight, &old.weight),
         distance_metres: patched(&what.distance_metres, &old.distance_metres),
         duration_seconds: patched(&what.duration_seconds, &old.duration_seconds),
+        custom_metric: patched(&what.custom_metric, &old.custom_metric),
         notes: personal(&what.notes, &old.notes),
         performed_at: required(&what.performed_at, &old.performed_at),
         ..old.clone()
@@ -265,6 +299,18 @@ fn expected(command: &Command, before: &Workout, now: Timestamp) -> Workout {
         Command::Remove(id) => {
             after.sets.retain(|set| set.id != *id);
             after.removed.insert(*id);
+        }
+        Command::Note(note, _) => {
+            let noted = ExerciseNoted {
+                exercise: note.exercise.clone(),
+                notes: note.notes.clone().map(Personal::Clear),
+                form_score: note.form_score,
+                form_notes: note.form_notes.clone().map(Personal::Clear),
+            };
+            // What never said anything need not be emptied.
+            if !noted.is_empty() || before.noted.contains_key(&noted.exercise) {
+                after.noted.insert(noted.exercise.clone(), noted);
+            }
         }
         Command::Change(what) => {
             after.details = WorkoutDetails {
@@ -369,6 +415,7 @@ proptest! {
         let mut bad = problems(&corrected(&what, &said), new, now);
         bad.extend((what.exercise == Patch::Clear).then_some("exercise"));
         bad.extend((what.kind == Patch::Clear).then_some("kind"));
+        bad.extend((what.side == Patch::Clear).then_some("side"));
         bad.extend((what.performed_at == Patch::Clear).then_some("performed_at"));
         let outcome = correct_set(&workout, id(1), what, new, now);
         if bad.is_empty() {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod contracts;
 mod demo;
 mod doctor;
 mod import;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Import(import::Arguments),
     /// Things that only who runs the place may do.
     Admin(admin::Arguments),
+    /// What the log holds, held against what this version reads.
+    Contracts(contracts::Arguments),
     /// Say what is reachable, what is missing, and what to do.
     Doctor(doctor::Arguments),
 }
@@ -43,6 +46,7 @@ impl Command {
             Self::Migrate(arguments) => migrate::run(arguments).await,
             Self::Import(arguments) => import::run(arguments).await,
             Self::Admin(arguments) => admin::run(arguments).await,
+            Self::Contracts(arguments) => contracts::run(arguments).await,
             Self::Doctor(arguments) => doctor::run(arguments).await,
         }
     }

@@ -170,7 +170,7 @@ impl Commands {
 }
 
 /// For commands among many, whose answers nobody reads.
-pub(crate) async fn unseen<Id, S>(_: Id, _: Arc<Loaded<S>>) -> Result<Answer, Error> {
+pub(crate) async fn unseen<S>(_: Arc<Loaded<S>>) -> Result<Answer, Error> {
     Answer::ok(&())
 }
 
@@ -227,6 +227,7 @@ fn occurred_at(event: &Event) -> Option<Timestamp> {
         | Event::WorkoutDetailsChanged(_)
         | Event::SetCorrected(_)
         | Event::SetRemoved(_)
+        | Event::ExerciseNoted(_)
         | Event::WorkoutDiscarded(_) => None,
     }
 }

@@ -6,25 +6,32 @@ use log::{Append, AppendError, NewEvent, Write};
 
 use super::{
     Commands, Failure, Origin, rejected,
-    requests::{LogSet, StartWorkout},
+    requests::{LogSet, NoteExercise, StartWorkout},
     unavailable, unseen,
 };
 
-/// How a recorded workout ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Completion {
+/// What is said of a workout that is over.
+pub(crate) struct Whole {
+    pub(crate) start: StartWorkout,
+    pub(crate) sets: Vec<LogSet>,
+    /// At most one for each exercise.
+    pub(crate) notes: Vec<(ExerciseId, NoteExercise)>,
     pub(crate) completed_at: Timestamp,
+    pub(crate) imported_from: ImportFormat,
 }
 
 /// What came of recording a whole workout.
+#[derive(Default)]
 pub(crate) struct Recorded {
     /// Whether the workout was not there before.
     pub(crate) new: bool,
     /// What came of its sets, in their order.
     pub(crate) sets: Vec<Outcome>,
+    /// What came of its notes, in their order.
+    pub(crate) notes: Vec<Outcome>,
 }
 
-/// What came of one set of a recorded workout.
+/// What came of one set or note of a recorded workout.
 pub(crate) enum Outcome {
     New,
     Known,
@@ -32,31 +39,26 @@ pub(crate) enum Outcome {
 }
 
 impl Commands {
-    /// Records a whole workout that happened: in one append where it is new, else by the sets that
-    /// the log does not have yet. Sets that cannot be are passed over, and told.
+    /// Records a whole workout that happened: in one append where it is new, else by the sets and
+    /// notes that the log does not have yet. What cannot be is passed over, and told.
     pub(crate) async fn record_workout(
         &self,
         origin: &Origin,
         id: WorkoutId,
-        start: StartWorkout,
-        sets: Vec<LogSet>,
-        completion: Completion,
-        imported_from: ImportFormat,
+        whole: Whole,
     ) -> Result<Recorded, Failure<Workout>> {
         if self.workout(origin, id).await?.state.is_none()
-            && let Some(recorded) = self
-                .record_new_workout(origin, id, &start, &sets, completion, imported_from)
-                .await?
+            && let Some(recorded) = self.record_new_workout(origin, id, &whole).await?
         {
             return Ok(recorded);
         }
-        let mut outcomes = Vec::with_capacity(sets.len());
-        for set in sets {
+        let mut outcomes = Vec::with_capacity(whole.sets.len());
+        for set in whole.sets {
             let known = {
                 let loaded = self.workout(origin, id).await?;
                 set.id.is_some_and(|set| loaded.made(Some(set.uuid())).is_some())
             };
-            outcomes.push(match self.log_set(origin, id, set, unseen).await {
+            outcomes.push(match self.log_set(origin, id, set, |_, loaded| unseen(loaded)).await {
                 Ok(_) if known => Outcome::Known,
                 Ok(_) => Outcome::New,
                 Err(Failure::Refused(_)) if known => {
@@ -68,7 +70,37 @@ impl Commands {
                 Err(failure) => return Err(failure),
             });
         }
-        Ok(Recorded { new: false, sets: outcomes })
+        let mut notes = Vec::with_capacity(whole.notes.len());
+        for (exercise, note) in whole.notes {
+            notes.push(self.record_note(origin, id, &exercise, note).await?);
+        }
+        Ok(Recorded { new: false, sets: outcomes, notes })
+    }
+
+    /// Notes something of an exercise of which nothing was noted yet: what the athlete said since
+    /// stays, also when that was to empty it.
+    async fn record_note(
+        &self,
+        origin: &Origin,
+        id: WorkoutId,
+        exercise: &ExerciseId,
+        note: NoteExercise,
+    ) -> Result<Outcome, Failure<Workout>> {
+        let loaded = self.workout(origin, id).await?;
+        if let Some(known) = loaded.state.as_ref().and_then(|workout| workout.noted.get(exercise)) {
+            let known = known.notes.as_ref().and_then(|notes| notes.clear());
+            let same = known.map(String::as_str) == note.notes.as_ref().map(|notes| notes.as_str());
+            let stays =
+                || Outcome::Refused("are other than those of before, which stay".to_owned());
+            return Ok(if same { Outcome::Known } else { stays() });
+        }
+        match self.note_exercise(origin, id, exercise, note, unseen).await {
+            Ok(_) => Ok(Outcome::New),
+            Err(Failure::Refused(error)) if error.is_of_caller() => {
+                Ok(Outcome::Refused(error.to_string()))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Everything in one append. `None` when somebody else was faster.
@@ -76,20 +108,20 @@ impl Commands {
         &self,
         origin: &Origin,
         id: WorkoutId,
-        start: &StartWorkout,
-        sets: &[LogSet],
-        completion: Completion,
-        imported_from: ImportFormat,
+        whole: &Whole,
     ) -> Result<Option<Recorded>, Failure<Workout>> {
+        let Whole { start, sets, notes, completed_at, imported_from } = whole;
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let owner = origin.athlete;
         let client = self.client_id(owner, None, &("start_workout", start)).await?;
-        let mut events = start.decide(Some(imported_from), now).map_err(rejected)?;
+        let mut events = start.decide(Some(*imported_from), now).map_err(rejected)?;
         let mut clients = vec![Some(client)];
         let mut state = events.iter().fold(None, Workout::evolve);
 
-        let involved: Vec<&ExerciseId> = sets.iter().map(|set| &set.exercise).collect();
+        let of_notes = notes.iter().map(|(exercise, _)| exercise);
+        let involved: Vec<&ExerciseId> =
+            sets.iter().map(|set| &set.exercise).chain(of_notes).collect();
         let measurements = self.measurements(origin, &involved).await?;
         let mut outcomes = Vec::with_capacity(sets.len());
         for set in sets {
@@ -107,9 +139,19 @@ impl Commands {
             }
         }
         let Some(workout) = state.as_ref().filter(|workout| !workout.sets.is_empty()) else {
-            return Ok(Some(Recorded { new: false, sets: outcomes }));
+            return Ok(Some(Recorded { sets: outcomes, ..Recorded::default() }));
         };
-        let completed = workout::complete(workout, Some(completion.completed_at), None, now);
+        let mut noted = Vec::with_capacity(notes.len());
+        for (exercise, note) in notes {
+            noted.push(match note.decide(workout, exercise, &measurements) {
+                Ok(said) => {
+                    events.extend(said);
+                    Outcome::New
+                }
+                Err(rejection) => Outcome::Refused(rejected(rejection).to_string()),
+            });
+        }
+        let completed = workout::complete(workout, Some(*completed_at), None, now);
         events.extend(completed.map_err(rejected)?);
 
         let new = events.into_iter().zip(clients.into_iter().chain(std::iter::repeat(None)));
@@ -122,7 +164,7 @@ impl Commands {
             Write { stream: Stream::workout(id), expected: Version(0), events: new.collect() };
         let append = Append { owner, partition: origin.partition, writes: vec![write] };
         match self.log.append(append).await {
-            Ok(_) => Ok(Some(Recorded { new: true, sets: outcomes })),
+            Ok(_) => Ok(Some(Recorded { new: true, sets: outcomes, notes: noted })),
             Err(AppendError::Conflict { .. } | AppendError::Already { .. }) => Ok(None),
             Err(error) => Err(unavailable(error).into()),
         }

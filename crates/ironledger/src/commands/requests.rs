@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use domain::{Patch, Rejection, workout};
 use events::{
-    Energy, Event, ExerciseId, Feeling, ImportFormat, Metres, Muscle, Number, Rating, Reps, Rpe,
-    Seconds, SetId, SetKind, SetNumber, Soreness, SupersetId, Text, Timestamp, Visibility, Weight,
-    WeightUnit, WorkoutId,
+    CustomMetric, Energy, Event, ExerciseId, Feeling, FormScore, ImportFormat, Metres, MetricKind,
+    Muscle, Number, Rating, Reps, Rpe, Seconds, SetId, SetKind, SetNumber, Side, Soreness,
+    SupersetId, Text, Timestamp, Visibility, Weight, WeightUnit, WorkoutId,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,9 @@ pub(crate) struct LogSet {
     /// What the set was for; normal by default.
     #[serde(default)]
     pub(crate) kind: SetKind,
+    /// The side of the body that worked; both by default.
+    #[serde(default, skip_serializing_if = "Side::is_both")]
+    pub(crate) side: Side,
     /// Repetitions.
     pub(crate) reps: Option<Reps>,
     /// Weight lifted, added or assisting.
@@ -99,6 +102,8 @@ pub(crate) struct LogSet {
     pub(crate) duration_seconds: Option<Seconds>,
     /// How far, in metres.
     pub(crate) distance_metres: Option<TypedMetres>,
+    /// What else was counted, such as floors climbed.
+    pub(crate) custom_metric: Option<TypedMetric>,
     /// Which superset of the workout it belongs to.
     pub(crate) superset_id: Option<SupersetId>,
     /// Notes.
@@ -114,15 +119,29 @@ pub(crate) struct CorrectSet {
     pub(crate) exercise: Patch<ExerciseId>,
     pub(crate) number: Patch<SetNumber>,
     pub(crate) kind: Patch<SetKind>,
+    pub(crate) side: Patch<Side>,
     pub(crate) reps: Patch<Reps>,
     pub(crate) weight: Patch<TypedWeight>,
     pub(crate) rpe: Patch<Rpe>,
     pub(crate) rest_seconds: Patch<Seconds>,
     pub(crate) duration_seconds: Patch<Seconds>,
     pub(crate) distance_metres: Patch<TypedMetres>,
+    pub(crate) custom_metric: Patch<TypedMetric>,
     pub(crate) superset_id: Patch<SupersetId>,
     pub(crate) notes: Patch<Text<500>>,
     pub(crate) performed_at: Patch<Timestamp>,
+}
+
+/// The body of `PUT /v1/workouts/{id}/exercises/{exercise}`: what is absent or `null` is emptied.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoteExercise {
+    /// Notes.
+    pub(crate) notes: Option<Text<1000>>,
+    /// How well it was executed, in points of 100.
+    pub(crate) form_score: Option<FormScore>,
+    /// Notes on the execution.
+    pub(crate) form_notes: Option<Text<1000>>,
 }
 
 /// A weight as a request says it: a number and its unit.
@@ -159,6 +178,29 @@ impl TryFrom<Number> for TypedMetres {
 
     fn try_from(number: Number) -> Result<Self, events::OutOfRange> {
         Metres::new(number.0).map(Self)
+    }
+}
+
+/// A custom metric as a request says it: what was counted, and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "MetricBody")]
+#[schemars(with = "MetricBody")]
+pub(crate) struct TypedMetric(pub(crate) CustomMetric);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an object with kind and value")]
+struct MetricBody {
+    /// Floors or steps.
+    kind: MetricKind,
+    /// 0 to 1 000 000, with at most three decimals.
+    value: Number,
+}
+
+impl TryFrom<MetricBody> for TypedMetric {
+    type Error = events::OutOfRange;
+
+    fn try_from(body: MetricBody) -> Result<Self, events::OutOfRange> {
+        CustomMetric::new(body.kind, body.value.0).map(Self)
     }
 }
 
@@ -217,17 +259,37 @@ impl LogSet {
             exercise: command.exercise,
             number: command.number,
             kind: command.kind,
+            side: command.side,
             reps: command.reps,
             weight: command.weight.map(|weight| weight.0),
             rpe: command.rpe,
             rest_seconds: command.rest_seconds,
             duration_seconds: command.duration_seconds,
             distance_metres: command.distance_metres.map(|metres| metres.0),
+            custom_metric: command.custom_metric.map(|metric| metric.0),
             superset_id: command.superset_id,
             notes: command.notes.map(Text::into_string),
             performed_at: command.performed_at,
         };
         workout::log_set(workout, id, set, measurement, now)
+    }
+}
+
+impl NoteExercise {
+    pub(super) fn decide(
+        &self,
+        workout: &workout::Workout,
+        exercise: &ExerciseId,
+        measurements: &Measurements,
+    ) -> Decided {
+        let command = self.clone();
+        let note = workout::Note {
+            exercise: exercise.clone(),
+            notes: command.notes.map(Text::into_string),
+            form_score: command.form_score,
+            form_notes: command.form_notes.map(Text::into_string),
+        };
+        workout::note_exercise(workout, note, measurements.of(exercise))
     }
 }
 
@@ -246,12 +308,14 @@ impl CorrectSet {
             exercise: command.exercise,
             number: command.number,
             kind: command.kind,
+            side: command.side,
             reps: command.reps,
             weight: command.weight.map(|weight| weight.0),
             rpe: command.rpe,
             rest_seconds: command.rest_seconds,
             duration_seconds: command.duration_seconds,
             distance_metres: command.distance_metres.map(|metres| metres.0),
+            custom_metric: command.custom_metric.map(|metric| metric.0),
             superset_id: command.superset_id,
             notes: command.notes.map(Text::into_string),
             performed_at: command.performed_at,

@@ -13,7 +13,7 @@ use super::{
     Commands, Failure, Loaded, Origin, State,
     exercises::Measurements,
     rejected,
-    requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
+    requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, NoteExercise, StartWorkout},
 };
 
 impl State for Workout {
@@ -112,6 +112,20 @@ impl Commands {
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
     ) -> Result<Answer, Failure<Workout>> {
         let decide = |workout: &Workout, _| workout::remove_set(workout, set);
+        self.on_workout(origin, id, None, decide, show).await
+    }
+
+    /// Notes something of an exercise of a workout.
+    pub(crate) async fn note_exercise<Shown: Future<Output = Result<Answer, Error>>>(
+        &self,
+        origin: &Origin,
+        id: WorkoutId,
+        exercise: &ExerciseId,
+        command: NoteExercise,
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        let measurements = self.measurements(origin, &[exercise]).await?;
+        let decide = |workout: &Workout, _| command.decide(workout, exercise, &measurements);
         self.on_workout(origin, id, None, decide, show).await
     }
 
@@ -225,6 +239,17 @@ impl Commands {
         let measurements = self.measurements_for(origin, id, set, command).await?;
         self.judge(origin, id, |workout, now| command.decide(workout, set, &measurements, now))
             .await
+    }
+
+    pub(crate) async fn judge_note(
+        &self,
+        origin: &Origin,
+        id: WorkoutId,
+        exercise: &ExerciseId,
+        command: &NoteExercise,
+    ) -> Result<(), Error> {
+        let measurements = self.measurements(origin, &[exercise]).await?;
+        self.judge(origin, id, |workout, _| command.decide(workout, exercise, &measurements)).await
     }
 
     async fn judge(

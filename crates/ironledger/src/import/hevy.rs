@@ -20,10 +20,8 @@ use super::{
 
 /// Longest title of a workout and longest name of an exercise, in characters.
 const TITLE_MAX: usize = 100;
-/// Longest notes of a workout, in characters.
-const NOTES_MAX: usize = 1000;
-/// Longest notes of a set, in characters.
-const SET_NOTES_MAX: usize = 500;
+/// Longest notes of a workout and of an exercise in it, in characters.
+pub(super) const NOTES_MAX: usize = 1000;
 
 /// Metres in a mile: exact by the international agreement of 1959.
 const METRES_PER_MILE: Decimal = dec!(1609.344);
@@ -66,7 +64,7 @@ pub(crate) struct Set {
     pub(crate) line: u64,
     /// Title of the exercise as in the file, 1 to 100 characters.
     pub(crate) exercise: String,
-    /// 1 to 500 characters; Hevy repeats them on every set of the exercise.
+    /// 1 to 1000 characters; Hevy repeats them on every set of the exercise.
     pub(crate) exercise_notes: Option<String>,
     /// Exercises of one superset share it.
     pub(crate) superset: Option<SupersetId>,
@@ -497,7 +495,7 @@ impl Building {
         let mut told = Vec::new();
         let exercise = cut(&set.exercise, TITLE_MAX, "exercise_title", line, &mut told);
         if !exercise_notes.is_empty() {
-            let notes = cut(&exercise_notes, SET_NOTES_MAX, "exercise_notes", line, &mut told);
+            let notes = cut(&exercise_notes, NOTES_MAX, "exercise_notes", line, &mut told);
             set.exercise_notes = Some(notes);
         }
         if shared.exercise != set.exercise || shared.exercise_notes != exercise_notes {
@@ -510,7 +508,13 @@ impl Building {
 }
 
 /// The first `max` characters of a text, and a warning when it had more.
-fn cut(text: &str, max: usize, what: &str, line: u64, warnings: &mut Vec<Refusal>) -> String {
+pub(super) fn cut(
+    text: &str,
+    max: usize,
+    what: &str,
+    line: u64,
+    warnings: &mut Vec<Refusal>,
+) -> String {
     let length = text.chars().count();
     if length > max {
         let reason = format!("{what} is cut to {max} characters from {length}");

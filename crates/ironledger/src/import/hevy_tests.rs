@@ -277,7 +277,7 @@ fn every_problem_of_a_row_is_named() {
 #[test]
 fn long_texts_are_cut_and_said_so_once() {
     let (title, notes) = ("é".repeat(101), "n".repeat(1001));
-    let sets = "s".repeat(501);
+    let sets = "s".repeat(1001);
     let texts = [("title", &*title), ("description", &*notes), ("exercise_notes", &*sets)];
     let export = read_text(&file(&[row(&texts), row(&texts)]));
     let workout = export.workouts.first().unwrap();
@@ -285,7 +285,7 @@ fn long_texts_are_cut_and_said_so_once() {
     assert_eq!(workout.notes.as_deref().map(str::len), Some(1000));
     assert_eq!(workout.sets.len(), 2);
     for set in &workout.sets {
-        assert_eq!(set.exercise_notes.as_deref().map(str::len), Some(500));
+        assert_eq!(set.exercise_notes.as_deref().map(str::len), Some(1000));
     }
     assert_eq!(lines(&export.warnings), [2, 2, 2]);
     assert_eq!(export.warnings.first().unwrap().reason, "title is cut to 100 characters from 101");

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use domain::library::{Library, fold};
 use events::{
-    Equipment, ExerciseId, ImportFormat, Measurement, SetId, SetNumber, Text, Timestamp, WorkoutId,
+    Equipment, ExerciseId, ImportFormat, Measurement, SetId, SetNumber, Side, Text, Timestamp,
+    WorkoutId,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -21,8 +22,8 @@ use web::Error;
 use crate::commands::{
     Commands, Failure, Origin,
     exercises::CreateExercise,
-    recording::{Completion, Outcome},
-    requests::{LogSet, StartWorkout, TypedMetres, TypedWeight},
+    recording::{Outcome, Whole},
+    requests::{LogSet, NoteExercise, StartWorkout, TypedMetres, TypedWeight},
     unseen,
 };
 use hevy::{Export, Refusal};
@@ -68,6 +69,7 @@ pub(crate) async fn take(
     let why = match taken.await {
         Ok(()) => {
             report.refused.sort_by_key(|refusal| refusal.line);
+            report.warnings.sort_by_key(|warning| warning.line);
             return Ok(report);
         }
         Err(error) => error.to_string(),
@@ -113,6 +115,7 @@ async fn take_workout(
 
     let mut lines = Vec::with_capacity(workout.sets.len());
     let mut sets = Vec::with_capacity(workout.sets.len());
+    let mut notes: Vec<Notes> = Vec::new();
     for set in workout.sets {
         let identity = format!("{id} {} {} {}", set.exercise, set.index, set.occurrence);
         let Ok(number) = SetNumber::new(i64::from(set.index) + 1) else {
@@ -130,23 +133,25 @@ async fn take_workout(
                 continue;
             }
         };
-        // Notes of an exercise stand on each of its rows; they go to its first set, which they do
-        // not leave when that row is broken.
-        let notes = set.exercise_notes.filter(|_| set.index == 0);
+        if let Some(text) = set.exercise_notes {
+            Notes::add(&mut notes, &exercise, set.line, text);
+        }
         lines.push(set.line);
         sets.push(LogSet {
             id: Some(SetId::new(content_id(start, &identity)).map_err(Error::internal)?),
             exercise,
             number,
             kind: set.kind,
+            side: Side::Both,
             reps: set.reps,
             weight: set.weight.map(TypedWeight),
             rpe: set.rpe,
             rest_seconds: None,
             duration_seconds: set.duration,
             distance_metres: set.distance.map(TypedMetres),
+            custom_metric: None,
             superset_id: set.superset,
-            notes: notes.and_then(|notes| Text::new(&notes).ok()),
+            notes: None,
             performed_at: Some(start),
         });
     }
@@ -160,9 +165,22 @@ async fn take_workout(
         notes: workout.notes.and_then(|notes| Text::new(&notes).ok()),
         visibility: None,
     };
-    let completion = Completion { completed_at: end };
-    match commands.record_workout(origin, id, start, sets, completion, format).await {
+    let note_lines: Vec<u64> = notes.iter().map(|notes| notes.line).collect();
+    let whole = Whole {
+        start,
+        sets,
+        notes: notes.into_iter().map(|notes| notes.into_command(&mut report.warnings)).collect(),
+        completed_at: end,
+        imported_from: format,
+    };
+    match commands.record_workout(origin, id, whole).await {
         Ok(recorded) => {
+            for (line, outcome) in note_lines.into_iter().zip(recorded.notes) {
+                if let Outcome::Refused(reason) = outcome {
+                    let reason = format!("exercise_notes {reason}");
+                    report.warnings.push(Refusal { line, reason });
+                }
+            }
             if recorded.new {
                 report.workouts_new += 1;
             }
@@ -184,6 +202,32 @@ async fn take_workout(
         }
         Err(Failure::Refused(error)) => Err(error),
         Err(Failure::Stale(_)) => Err(Error::internal("an import has no If-Match")),
+    }
+}
+
+/// What the rows of one exercise of a workout say of it.
+struct Notes {
+    exercise: ExerciseId,
+    /// The first line that says something.
+    line: u64,
+    /// Each text once: an export repeats it on every row, and the exercise may come twice.
+    texts: Vec<String>,
+}
+
+impl Notes {
+    fn add(all: &mut Vec<Self>, exercise: &ExerciseId, line: u64, text: String) {
+        match all.iter_mut().find(|notes| notes.exercise == *exercise) {
+            Some(notes) if notes.texts.contains(&text) => {}
+            Some(notes) => notes.texts.push(text),
+            None => all.push(Self { exercise: exercise.clone(), line, texts: vec![text] }),
+        }
+    }
+
+    fn into_command(self, warnings: &mut Vec<Refusal>) -> (ExerciseId, NoteExercise) {
+        let text = self.texts.join("\n");
+        let text = hevy::cut(&text, hevy::NOTES_MAX, "exercise_notes", self.line, warnings);
+        let note = NoteExercise { notes: Text::new(&text).ok(), ..NoteExercise::default() };
+        (self.exercise, note)
     }
 }
 
@@ -224,7 +268,8 @@ async fn exercises(
             secondary_muscles: Vec::new(),
             kind: measurement(&sets),
         };
-        let made = match commands.create_exercise(origin, command, unseen).await {
+        let made = match commands.create_exercise(origin, command, |_, loaded| unseen(loaded)).await
+        {
             Ok(_) => {
                 report.exercises_made += 1;
                 Ok(ExerciseId::Custom(id))

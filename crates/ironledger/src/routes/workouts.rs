@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
-    routing::{get, patch, post},
+    routing::{get, patch, post, put},
 };
 use domain::{Totals, workout::Workout};
-use events::{SetId, WeightUnit, WorkoutId};
+use events::{ExerciseId, SetId, WeightUnit, WorkoutId};
 use log::Positions;
 use projections::represent::{self, Known, Parts};
 use schemars::JsonSchema;
@@ -20,7 +20,9 @@ use crate::{
     app::App,
     commands::{
         Commands, Failure, Loaded, Origin,
-        requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
+        requests::{
+            ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, NoteExercise, StartWorkout,
+        },
     },
 };
 
@@ -31,6 +33,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/workouts/{id}/complete", post(complete))
         .route("/v1/workouts/{id}/sets", post(log_set))
         .route("/v1/workouts/{id}/sets/{set}", patch(correct_set).delete(remove_set))
+        .route("/v1/workouts/{id}/exercises/{exercise}", put(note_exercise))
 }
 
 /// Starts a workout.
@@ -151,6 +154,20 @@ async fn remove_set(
     or_refused(&commands, &origin, Some(id), removed).await
 }
 
+/// Notes something of an exercise of a workout.
+async fn note_exercise(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path((id, exercise)): Path<(WorkoutId, ExerciseId)>,
+    body: Json<NoteExercise>,
+) -> Result<Answer, Error> {
+    let judge = async |body| commands.judge_note(&origin, id, &exercise, &body).await;
+    let body = body.good_or_judged(judge).await?;
+    let show = |loaded| whole(&commands, &origin, id, loaded);
+    let noted = commands.note_exercise(&origin, id, &exercise, body, show).await;
+    or_refused(&commands, &origin, Some(id), noted).await
+}
+
 /// What a command about one set answers: the set, and how the workout stands with it.
 #[derive(Serialize, JsonSchema)]
 struct SetAnswer {
@@ -224,16 +241,24 @@ async fn represented(
     unit: Option<WeightUnit>,
 ) -> Result<Option<represent::Workout>, Error> {
     let Some(workout) = loaded.state.clone() else { return Ok(None) };
-    let any_own =
-        workout.sets.iter().any(|set| matches!(set.values.exercise, events::ExerciseId::Custom(_)));
+    let any_own = workout
+        .sets
+        .iter()
+        .map(|set| &set.values.exercise)
+        .chain(workout.noted.keys())
+        .any(|exercise| matches!(exercise, ExerciseId::Custom(_)));
     let own = if any_own { Some(commands.own_exercises(origin).await?) } else { None };
     let known_own = |id| {
         let exercise = own.as_ref()?.state.as_ref()?.get(id)?;
         Some(Known { name: exercise.name.clone(), measurement: exercise.traits.kind })
     };
     let sets = workout.sets.into_iter().map(|set| {
-        let known = Known::find(&set.values, known_own);
+        let known = Known::find(&set.values.exercise, known_own);
         (set, known)
+    });
+    let noted = workout.noted.into_values().map(|noted| {
+        let known = Known::find(&noted.exercise, known_own);
+        (noted, known)
     });
     let parts = Parts {
         id,
@@ -243,6 +268,7 @@ async fn represented(
         feeling: workout.feeling,
         imported_from: workout.imported_from,
         sets: sets.collect(),
+        noted: noted.collect(),
     };
     Ok(Some(parts.show(unit, |_| true)))
 }

@@ -152,3 +152,57 @@ fn hexadecimal(bytes: &[u8]) -> String {
 fn bytes(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const CONTRACT: &str = include_str!("../../../../docs/asyncapi.json");
+
+    #[test]
+    fn the_contract_names_every_header() {
+        let contract: Value = serde_json::from_str(CONTRACT).unwrap();
+        let headers = &contract["components"]["schemas"]["LogHeaders"];
+        let all: BTreeSet<&str> =
+            headers["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let always: BTreeSet<&str> =
+            headers["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+
+        let id = Uuid::from_u128(7 << 76 | 2 << 62);
+        let athlete = AthleteId::new(id).unwrap();
+        let now: Timestamp = "2026-01-31T17:30:00Z".parse().unwrap();
+        let mut event = Stored {
+            partition: Partition(0),
+            position: Position(1),
+            epoch: Epoch(1),
+            id: EventId { owner: athlete, stream: Stream::athlete(athlete), version: Version(1) },
+            kind: "SetLogged".to_owned(),
+            kind_version: 2,
+            recorded_at: now,
+            client_id: None,
+            fingerprint: None,
+            metadata: format!(
+                r#"{{"occurred_at":"{now}","correlation":"{id}","causation":"{id}"}}"#
+            ),
+            payload: "{}".to_owned(),
+        };
+        let names = |event: &Stored| -> BTreeSet<String> {
+            let record = Record::of(event);
+            record.headers.iter().map(|header| header.key.to_owned()).collect()
+        };
+        assert_eq!(names(&event), always.iter().map(|name| (*name).to_owned()).collect());
+        (event.client_id, event.fingerprint) = (Some(id), Some([0; 16]));
+        assert_eq!(names(&event), all.iter().map(|name| (*name).to_owned()).collect());
+
+        let message = &contract["components"]["messages"]["SetLogged.v2"]["headers"]["allOf"][1];
+        for header in Record::of(&event).headers.iter() {
+            let known = &message["properties"][header.key]["const"];
+            let said = header.value.and_then(|bytes| str::from_utf8(bytes).ok());
+            assert!(known.is_null() || known.as_str() == said, "{}: {said:?}", header.key);
+        }
+    }
+}
