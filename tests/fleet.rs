@@ -235,8 +235,9 @@ async fn without_a_broker_commands_and_queries_go_on() {
     let mut owner = fleet.owner().await;
     eventually("shares of the partitions in place of the group", async || {
         let holders: i64 = sqlx::query_scalar(
-            "select count(distinct holder) from projector.leases
-             where expires_at > clock_timestamp() having count(*) = 16",
+            "select count(distinct holder) from log.leases
+             where work = 'history_v2' and expires_at > clock_timestamp()
+             having count(*) = 16",
         )
         .fetch_optional(&mut owner)
         .await
@@ -270,7 +271,8 @@ async fn without_kafka_projectors_share_the_partitions() {
     let mut shares = async |wanted: &[i64]| {
         eventually("fair shares", async || {
             let shares: Vec<i64> = sqlx::query_scalar(
-                "select count(*) from projector.leases where expires_at > clock_timestamp()
+                "select count(*) from log.leases
+                 where work = 'history_v2' and expires_at > clock_timestamp()
                  group by holder order by 1",
             )
             .fetch_all(&mut owner)

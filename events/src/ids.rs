@@ -183,7 +183,7 @@ where
 }
 
 /// What kind of thing a stream tells the story of. The numbers are stored: never reuse one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(i16)]
 pub enum StreamKind {
     /// `athlete-<athlete id>`: registration and profile.
@@ -218,7 +218,7 @@ impl StreamKind {
 }
 
 /// The name of a stream, unique among those of its owner; shown as `workout-0193…`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stream {
     /// What the stream is about.
     pub kind: StreamKind,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use events::{AthleteId, Epoch, Partition, Position};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{AppendError, Appended, Log};
@@ -15,7 +16,7 @@ const KEPT: Duration = Duration::from_secs(48 * 3600);
 const PRUNED_AT_ONCE: i64 = 5_000;
 
 /// An idempotency key and what was said under it, both as keyed hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyKey {
     /// Who gave the command; each actor has keys of their own.
     pub actor: Uuid,
@@ -26,7 +27,7 @@ pub struct IdempotencyKey {
 }
 
 /// An answer to keep beside the events of an append, or alone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Keep {
     /// Under which key.
     pub key: IdempotencyKey,

@@ -1,14 +1,16 @@
 //! Writing: what a caller asks to append, and what comes of it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
 
 use events::{AthleteId, Epoch, Event, Metadata, Partition, Position, Stream, Version};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
     Clock, Database, Keep, Keys, Reader,
-    lane::{self, Lane},
+    lane::{self, Lane, Reply, Request},
+    peers::Routes,
 };
 
 /// Most events of one append.
@@ -42,7 +44,8 @@ pub struct Log {
     reader: Reader,
     keys: Keys,
     clock: Clock,
-    lanes: Arc<[mpsc::Sender<lane::Request>]>,
+    lanes: Arc<[mpsc::Sender<Request>]>,
+    routes: Arc<Routes>,
 }
 
 /// Events of one owner that are appended together or not at all.
@@ -79,7 +82,7 @@ pub struct NewEvent {
 }
 
 /// A client-made id that makes a command safe to send twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientId {
     /// The id, unique among those of the owner; of a stream whose id it is, `None`.
     pub id: Option<Uuid>,
@@ -88,7 +91,7 @@ pub struct ClientId {
 }
 
 /// The events are durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appended {
     /// The line of history.
     pub epoch: Epoch,
@@ -99,7 +102,7 @@ pub struct Appended {
 }
 
 /// The events were not appended, or nobody can tell yet.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AppendError {
     /// A stream has moved on since the decision was made: read it and decide again.
     #[error("{stream} is at version {actual}")]
@@ -127,7 +130,7 @@ pub enum AppendError {
     KeyUsed,
     /// The append is not one that the log takes.
     #[error("{0}")]
-    Refused(&'static str),
+    Refused(Cow<'static, str>),
     /// The key of the person is gone: nothing more can be recorded about them.
     #[error("the personal data of this athlete was erased")]
     Erased,
@@ -145,10 +148,12 @@ pub enum AppendError {
 
 /// Which table of `log.events` a partition is in; a lane has whole tables, for each that a
 /// statement touches costs it a fixed time.
-fn table_of(partition: Partition) -> usize {
-    const PARTITIONS_OF_A_TABLE: u16 = 8;
-    usize::from(partition.0.unsigned_abs() / PARTITIONS_OF_A_TABLE)
+pub(crate) fn table_of(partition: Partition) -> usize {
+    usize::from((partition.0 / PARTITIONS_OF_A_TABLE).unsigned_abs())
 }
+
+/// As the migrations make them.
+pub(crate) const PARTITIONS_OF_A_TABLE: i16 = 8;
 
 impl Log {
     /// Opens the log of a database. Nothing is sent before the first use.
@@ -157,7 +162,7 @@ impl Log {
         let lanes = (0..options.lanes.max(1))
             .map(|_| Lane::start(database.clone(), clock.clone(), reader.wake.clone(), options))
             .collect();
-        Self { reader, keys, clock, lanes }
+        Self { reader, keys, clock, lanes, routes: Arc::default() }
     }
 
     /// The same log, for reading.
@@ -186,14 +191,28 @@ impl Log {
         keep: Option<Keep>,
     ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
-        let partition = append.partition;
-        let request = self.prepare(append, keep, reply).await?;
-        let lane = table_of(partition) % self.lanes.len();
-        self.lanes[lane].try_send(request).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
-        })?;
+        let request = self.prepare(append, keep, Reply::Here(reply)).await?;
+        if let Some(ours) = self.routes.forward(request) {
+            self.append_here(ours);
+        }
         answer.await.unwrap_or(Err(AppendError::Unsettled))
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Gives an append to the lane of its table in this process.
+    pub(crate) fn append_here(&self, request: Request) {
+        let lane = table_of(request.partition) % self.lanes.len();
+        let (request, error) = match self.lanes[lane].try_send(request) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(request)) => (request, AppendError::Busy),
+            Err(mpsc::error::TrySendError::Closed(request)) => (request, AppendError::Unavailable),
+        };
+        // Nobody knows whether a peer that was sent it has appended it.
+        let error = if request.in_doubt { AppendError::Unsettled } else { error };
+        request.answer(Err(error));
     }
 
     /// Seals and encodes in the caller's task, so that the writers do nothing but write.
@@ -201,19 +220,21 @@ impl Log {
         &self,
         append: Append,
         keep: Option<Keep>,
-        reply: oneshot::Sender<Result<Appended, AppendError>>,
-    ) -> Result<lane::Request, AppendError> {
+        reply: Reply,
+    ) -> Result<Request, AppendError> {
         let count: usize = append.writes.iter().map(|write| write.events.len()).sum();
         if count == 0 || append.writes.iter().any(|write| write.events.is_empty()) {
-            return Err(AppendError::Refused("an append needs at least one event for each stream"));
+            return Err(AppendError::Refused(
+                "an append needs at least one event for each stream".into(),
+            ));
         }
         if count > MAX_EVENTS {
-            return Err(AppendError::Refused("an append takes at most 1000 events"));
+            return Err(AppendError::Refused("an append takes at most 1000 events".into()));
         }
         let mut writes: Vec<lane::Write> = Vec::with_capacity(append.writes.len());
         for write in append.writes {
             if writes.iter().any(|earlier| earlier.stream == write.stream) {
-                return Err(AppendError::Refused("a stream occurs twice in one append"));
+                return Err(AppendError::Refused("a stream occurs twice in one append".into()));
             }
             let mut rows = Vec::with_capacity(write.events.len());
             for new in write.events {
@@ -230,10 +251,10 @@ impl Log {
             }
         };
         let (owner, partition) = (append.owner, append.partition);
-        let request = lane::Request { owner, partition, writes, keep, reply };
+        let request = Request { owner, partition, writes, keep, in_doubt: false, reply };
         let mut ids = HashSet::new();
         if !request.client_ids().all(|id| ids.insert(id)) {
-            return Err(AppendError::Refused("a client-made id occurs twice in one append"));
+            return Err(AppendError::Refused("a client-made id occurs twice in one append".into()));
         }
         Ok(request)
     }
@@ -244,13 +265,13 @@ impl Log {
             return Err(AppendError::Erased);
         }
         let (name, type_version) = event.type_and_version();
-        let unencodable = |_| AppendError::Refused("the event cannot be encoded");
+        let unencodable = |_| AppendError::Refused("the event cannot be encoded".into());
         let payload = event.encode().map_err(unencodable)?;
         let metadata = serde_json::to_string(&metadata).map_err(unencodable)?;
         if payload.len() + metadata.len() > MAX_EVENT_BYTES {
-            return Err(AppendError::Refused("an event takes at most 256 KiB"));
+            return Err(AppendError::Refused("an event takes at most 256 KiB".into()));
         }
-        Ok(lane::Row { name, type_version, client, metadata, payload })
+        Ok(lane::Row { name: name.into(), type_version, client, metadata, payload })
     }
 }
 

@@ -17,7 +17,13 @@ use crate::Random;
 
 /// The key that wraps the keys of persons: 32 bytes from configuration, never stored in Postgres.
 #[derive(Clone)]
-pub struct MasterKey(Aes256Gcm);
+pub struct MasterKey {
+    cipher: Aes256Gcm,
+    peers: PeerSecret,
+}
+
+/// Keyed, for proving to other processes that we have the master key too.
+pub(crate) type PeerSecret = Hmac<Sha256>;
 
 impl MasterKey {
     /// Takes the key as base64 (standard alphabet, with or without padding) of 32 bytes.
@@ -27,7 +33,8 @@ impl MasterKey {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or("the master key must be base64 of 32 bytes")?;
-        Ok(Self(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes))))
+        let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
+        Ok(Self { cipher, peers: keyed(&mac(&bytes, b"peers")) })
     }
 }
 
@@ -88,7 +95,7 @@ impl Keys {
     pub async fn master_key_fits(&self) -> Result<bool, sqlx::Error> {
         let nobody = AthleteId::new(uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000))
             .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let verifier = encrypt(&self.master.0, nobody, &self.random, VERIFIER);
+        let verifier = encrypt(&self.master.cipher, nobody, &self.random, VERIFIER);
         sqlx::query!(
             "insert into log.master_key (verifier) values ($1) on conflict do nothing",
             verifier
@@ -98,7 +105,12 @@ impl Keys {
         let verifier = sqlx::query_scalar!("select verifier from log.master_key")
             .fetch_one(&self.pool)
             .await?;
-        Ok(decrypt(&self.master.0, nobody, &verifier).as_deref() == Some(VERIFIER))
+        Ok(decrypt(&self.master.cipher, nobody, &verifier).as_deref() == Some(VERIFIER))
+    }
+
+    /// What processes with the same master key share.
+    pub(crate) fn peer_secret(&self) -> PeerSecret {
+        self.master.peers.clone()
     }
 
     /// Makes the key of a person, within the caller's transaction.
@@ -108,7 +120,8 @@ impl Keys {
         person: AthleteId,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let wrapped = encrypt(&self.master.0, person, &self.random, &self.random.bytes::<32>());
+        let wrapped =
+            encrypt(&self.master.cipher, person, &self.random, &self.random.bytes::<32>());
         sqlx::query!(
             "insert into log.personal_keys (person, wrapped, created_at) values ($1, $2, $3)",
             person.uuid(),
@@ -201,7 +214,7 @@ impl Keys {
         let key = match wrapped {
             None => None,
             Some(wrapped) => {
-                let secret: [u8; 32] = decrypt(&self.master.0, person, &wrapped)
+                let secret: [u8; 32] = decrypt(&self.master.cipher, person, &wrapped)
                     .and_then(|secret| secret.try_into().ok())
                     .ok_or_else(|| {
                         sqlx::Error::Decode(

@@ -6,12 +6,14 @@
 //! and the statement fails whole, whereupon the lane reads what is true and decides again.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    borrow::Cow,
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
 use events::{AthleteId, Epoch, Partition, Position, Stream, Timestamp, Version};
-use sqlx::{Connection, PgConnection};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::{
     sync::{mpsc, oneshot},
     task::yield_now,
@@ -21,6 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     AppendError, Appended, ClientId, Clock, Database, Keep, Options,
+    append::table_of,
     truth::{self, Truth},
     wake::Wake,
 };
@@ -28,6 +31,13 @@ use crate::{
 /// Versions of this many streams are remembered; then all are forgotten, which costs nothing but
 /// a later detection of conflicts.
 const REMEMBERED_STREAMS: usize = 65_536;
+
+/// Who was beaten so often in a row takes turns with others like that: under optimism alone, the
+/// slower of two writers may lose for ever.
+const MOST_DEFEATS: u32 = 3;
+
+/// Any number: whoever takes turns holds the locks of that number and of the tables.
+const TURNS_LOCK: i32 = 0x1203;
 
 /// A statement that takes longer has lost its connection.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(35);
@@ -39,10 +49,19 @@ pub(crate) struct Request {
     pub(crate) writes: Vec<Write>,
     /// The answer to keep, sealed.
     pub(crate) keep: Option<Keep>,
-    pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
+    /// Somebody else may have appended it before, and nobody knows.
+    pub(crate) in_doubt: bool,
+    pub(crate) reply: Reply,
+}
+
+/// Who waits for the outcome.
+pub(crate) enum Reply {
+    Here(oneshot::Sender<Result<Appended, AppendError>>),
+    Peer { number: u64, answers: mpsc::UnboundedSender<(u64, Result<Appended, AppendError>)> },
 }
 
 /// Rows for one stream.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Write {
     pub(crate) stream: Stream,
     pub(crate) expected: Version,
@@ -50,8 +69,9 @@ pub(crate) struct Write {
 }
 
 /// An event as it will be stored, but for its place.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) type_version: i16,
     pub(crate) client: Option<ClientId>,
     pub(crate) metadata: String,
@@ -127,15 +147,24 @@ impl Lane {
     /// Brings every append of a batch to its end.
     async fn settle(&mut self, mut batch: VecDeque<Request>) {
         let deadline = Instant::now() + self.options.patience;
-        // What the log itself says: asked after a failure only.
-        let mut truth: Option<Truth> = None;
+        // What the log itself says (`truth`): asked after a failure only.
         // Whether a statement was sent whose end nobody saw.
-        let mut doubtful = false;
+        let mut doubtful = batch.iter().any(|request| request.in_doubt);
+        let mut truth = doubtful.then(Truth::default);
+        // How often in a row others were faster.
+        let mut defeats = 0;
         let mut pause = Duration::from_millis(1);
         while !batch.is_empty() {
-            let prepared = timeout(STATEMENT_TIMEOUT, self.prepare(&batch, &mut truth, doubtful))
-                .await
-                .unwrap_or(Err(sqlx::Error::PoolTimedOut));
+            let contended = defeats >= MOST_DEFEATS;
+            let prepare = async {
+                self.connect().await?;
+                if contended {
+                    self.take_turns(&batch).await?;
+                }
+                self.prepare(&batch, &mut truth, doubtful).await
+            };
+            let prepared =
+                timeout(STATEMENT_TIMEOUT, prepare).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
             let failure = match prepared {
                 Err(error) => {
                     tracing::warn!(%error, "the log cannot be reached");
@@ -144,8 +173,9 @@ impl Lane {
                 }
                 Ok(()) => {
                     let plan = self.decide(batch, truth.as_ref());
-                    match self.insert(&plan).await {
+                    match self.insert(&plan, contended).await {
                         Ok(recorded_at) => {
+                            defeats = 0;
                             self.committed(plan.taken, recorded_at);
                             // Those that waited for one of their own batch find it on the log.
                             batch = plan.later;
@@ -163,11 +193,14 @@ impl Lane {
                 }
             };
             match failure {
-                Failure::Taken => {}
+                Failure::Taken => defeats += 1,
                 Failure::Broken => self.connection = None,
                 Failure::Data(error) if batch.len() == 1 => {
                     tracing::error!(%error, "the log refused an append");
-                    return answer_all(batch, &AppendError::Refused("the log refused the event"));
+                    return answer_all(
+                        batch,
+                        &AppendError::Refused("the log refused the event".into()),
+                    );
                 }
                 // Singly, so that one bad append fails alone.
                 Failure::Data(_) => {
@@ -194,13 +227,7 @@ impl Lane {
         }
     }
 
-    /// Connects if need be, and reads what the batch must know before it can be decided.
-    async fn prepare(
-        &mut self,
-        batch: &VecDeque<Request>,
-        truth: &mut Option<Truth>,
-        doubtful: bool,
-    ) -> Result<(), sqlx::Error> {
+    async fn connect(&mut self) -> Result<(), sqlx::Error> {
         if self.connection.is_none() {
             let connect = PgConnection::connect_with(&self.database.direct);
             let mut connection = timeout(Duration::from_secs(5), connect)
@@ -214,6 +241,42 @@ impl Lane {
             self.heads.clear();
             self.versions.clear();
         }
+        Ok(())
+    }
+
+    /// Begins a transaction in which nobody else who was beaten so often writes the tables of the
+    /// batch. Whoever was not may still be faster, and takes its turn when it is beaten.
+    async fn take_turns(&mut self, batch: &VecDeque<Request>) -> Result<(), sqlx::Error> {
+        let Some(connection) = self.connection.as_mut() else { return Ok(()) };
+        let tables: BTreeSet<i32> = batch
+            .iter()
+            .filter_map(|request| i32::try_from(table_of(request.partition)).ok())
+            .collect();
+        connection
+            .execute(
+                "begin;
+                 set local lock_timeout = '2s';
+                 set local idle_in_transaction_session_timeout = '2s'",
+            )
+            .await?;
+        // In one order, so that two never wait for each other.
+        for table in tables {
+            sqlx::query("select pg_advisory_xact_lock($1, $2)")
+                .bind(TURNS_LOCK)
+                .bind(table)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what the batch must know before it can be decided.
+    async fn prepare(
+        &mut self,
+        batch: &VecDeque<Request>,
+        truth: &mut Option<Truth>,
+        doubtful: bool,
+    ) -> Result<(), sqlx::Error> {
         let unknown: Vec<(Partition, StreamKey)> = batch
             .iter()
             .flat_map(|request| request.writes.iter().map(move |write| (request, write)))
@@ -331,8 +394,21 @@ impl Lane {
         Verdict::Take
     }
 
-    /// One autocommit statement for the whole plan.
-    async fn insert(&mut self, plan: &Plan) -> Result<Timestamp, Failure> {
+    /// One statement for the whole plan, which commits by itself or with the turn that was taken.
+    async fn insert(&mut self, plan: &Plan, contended: bool) -> Result<Timestamp, Failure> {
+        let inserted = self.insert_rows(plan).await;
+        if contended {
+            let Some(connection) = self.connection.as_mut() else { return Err(Failure::Broken) };
+            let end = if inserted.is_ok() { "commit" } else { "rollback" };
+            match timeout(STATEMENT_TIMEOUT, connection.execute(end)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return inserted.and(Err(Failure::Broken)),
+            }
+        }
+        inserted
+    }
+
+    async fn insert_rows(&mut self, plan: &Plan) -> Result<Timestamp, Failure> {
         let now = self.clock.now();
         let recorded_at = self.last_recorded_at.map_or(now, |last| last.max(now));
         if plan.taken.is_empty() {
@@ -523,9 +599,12 @@ impl Request {
         self.clients().find(|client| client.id == Some(id)).map(|client| client.fingerprint)
     }
 
-    fn answer(self, answer: Result<Appended, AppendError>) {
+    pub(crate) fn answer(self, answer: Result<Appended, AppendError>) {
         // A caller that no longer listens will read the truth when it comes back.
-        let _ = self.reply.send(answer);
+        match self.reply {
+            Reply::Here(caller) => drop(caller.send(answer)),
+            Reply::Peer { number, answers } => drop(answers.send((number, answer))),
+        }
     }
 }
 
@@ -589,7 +668,7 @@ impl<'a> Columns<'a> {
         self.stream_kind.push(stream.kind.code());
         self.stream_id.push(stream.id);
         self.version.push(version.0);
-        self.name.push(row.name);
+        self.name.push(&row.name);
         self.type_version.push(row.type_version);
         self.client_id.push(row.client.and_then(|client| client.id));
         self.fingerprint.push(row.client.as_ref().map(|client| client.fingerprint.as_slice()));

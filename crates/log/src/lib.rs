@@ -12,9 +12,11 @@ mod database;
 pub mod kafka;
 mod keys;
 mod lane;
+mod peers;
 mod positions;
 mod random;
 mod read;
+mod shares;
 mod truth;
 mod wake;
 
@@ -28,4 +30,5 @@ pub use keys::{Keys, MasterKey};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};
+pub use shares::Shares;
 pub use wake::Wake;

@@ -11,7 +11,6 @@ mod progress;
 mod projection;
 mod run;
 mod runtime;
-mod shares;
 
 pub use progress::{NotReached, Progress};
 pub use projection::Projection;

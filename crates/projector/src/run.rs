@@ -6,12 +6,15 @@ use std::{
 };
 
 use events::{Partition, Position};
-use log::kafka::{self, Consumer, Kafka, Received};
+use log::{
+    Shares,
+    kafka::{self, Consumer, Kafka, Received},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, Projection, Projector, checkpoint, shares::Shares};
+use crate::{Error, Projection, Projector, checkpoint};
 
 /// Most events of one partition in one batch.
 const BATCH: usize = 500;
@@ -69,7 +72,7 @@ impl<P: Projection> Projector<P> {
                 if let Some(shares) = &shares
                     && is_due(renewed, LOOK)
                 {
-                    let now = Some(shares.renew().await?);
+                    let now = Some(self.share(shares).await?);
                     if now != ours {
                         tracing::info!(projection = P::SCHEMA, partitions = ?now, "shares");
                         ours = now;
@@ -98,6 +101,12 @@ impl<P: Projection> Projector<P> {
         {
             tracing::debug!(%error, "the leases run out by themselves");
         }
+    }
+
+    /// Our share of the partitions now.
+    async fn share(&self, shares: &Shares) -> Result<Vec<Partition>, Error> {
+        let all: Vec<i16> = self.log.heads().await?.into_keys().map(|number| number.0).collect();
+        Ok(shares.renew(&all).await?.into_iter().map(Partition).collect())
     }
 
     /// Follows the topic of the log as one of a group, until told to stop.
@@ -216,7 +225,7 @@ impl<P: Projection> Projector<P> {
         }
         // Without the group there are the leases, as without Kafka.
         if net.shares && net.owned.is_empty() {
-            let ours: BTreeSet<Partition> = shares.renew().await?.into_iter().collect();
+            let ours: BTreeSet<Partition> = self.share(shares).await?.into_iter().collect();
             if ours != net.helped {
                 self.doubt();
                 net.behind.clone_from(&ours);
