@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
 use crate::{
-    AthleteRegistered, CustomExerciseCreated, PersonalField, SetCorrected, SetLogged, SetRemoved,
-    WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
+    AthleteRegistered, AuditRead, CustomExerciseCreated, PersonalField, SetCorrected, SetLogged,
+    SetRemoved, WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
 };
 
 /// Stored bytes are not an event that this program knows.
@@ -116,6 +116,7 @@ registry! {
     SetRemoved = 1,
     WorkoutCompleted = 1,
     WorkoutDiscarded = 1,
+    AuditRead = 1,
 }
 
 fn schema<T: JsonSchema>(name: &str, version: i16) -> Schema {

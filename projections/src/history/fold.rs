@@ -110,6 +110,7 @@ impl Batch {
             Event::SetRemoved(removed) => {
                 self.sets.insert((owner, stream, removed.set_id), Set::Gone);
             }
+            Event::AuditRead(_) => {}
         }
     }
 

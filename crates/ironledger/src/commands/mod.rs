@@ -202,7 +202,8 @@ fn occurred_at(event: &Event) -> Option<Timestamp> {
         | Event::WorkoutDetailsChanged(_)
         | Event::SetCorrected(_)
         | Event::SetRemoved(_)
-        | Event::WorkoutDiscarded(_) => None,
+        | Event::WorkoutDiscarded(_)
+        | Event::AuditRead(_) => None,
     }
 }
 
