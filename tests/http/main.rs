@@ -8,6 +8,7 @@ mod envelope;
 mod exercises;
 mod health;
 mod history;
+mod log;
 mod operations;
 mod ownership;
 mod personal_data;

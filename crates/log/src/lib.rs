@@ -14,6 +14,8 @@ mod lane;
 mod positions;
 mod random;
 mod read;
+mod search;
+mod stats;
 mod truth;
 mod wake;
 
@@ -26,4 +28,6 @@ pub use keys::{Keys, MasterKey};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};
+pub use search::{Filter, Found, MOST_LOOKED_AT, Page, Place};
+pub use stats::{PartitionStats, Stats, TableStats, TypeStats};
 pub use wake::Wake;

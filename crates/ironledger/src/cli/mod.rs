@@ -5,6 +5,7 @@ mod api;
 mod demo;
 mod doctor;
 mod import;
+mod log;
 mod migrate;
 mod projector;
 mod relay;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Import(import::Arguments),
     /// Things that only who runs the place may do.
     Admin(admin::Arguments),
+    /// Look at the log: the newest events as they come, one of them, or figures.
+    Log(log::Arguments),
     /// Say what is reachable, what is missing, and what to do.
     Doctor(doctor::Arguments),
 }
@@ -43,6 +46,7 @@ impl Command {
             Self::Migrate(arguments) => migrate::run(arguments).await,
             Self::Import(arguments) => import::run(arguments).await,
             Self::Admin(arguments) => admin::run(arguments).await,
+            Self::Log(arguments) => log::run(arguments).await,
             Self::Doctor(arguments) => doctor::run(arguments).await,
         }
     }

@@ -3,6 +3,7 @@
 mod auth;
 mod exercises;
 mod health;
+mod log;
 mod workouts;
 
 use axum::{
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Router<App> {
         .merge(workouts::routes())
         .merge(exercises::routes())
         .merge(health::routes())
+        .merge(log::routes())
         .merge(projections::history::routes())
 }
 
