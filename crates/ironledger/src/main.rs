@@ -7,6 +7,7 @@ mod commands;
 mod import;
 mod routes;
 mod settings;
+mod shown;
 mod telemetry;
 
 use std::{io::Write, process::ExitCode};

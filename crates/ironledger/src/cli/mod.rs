@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod audit;
 mod demo;
 mod doctor;
 mod import;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Admin(admin::Arguments),
     /// Look at the log: the newest events as they come, one of them, or figures.
     Log(log::Arguments),
+    /// Show everything that happened to a set or a workout; recorded where its athlete sees it.
+    Audit(audit::Arguments),
     /// Say what is reachable, what is missing, and what to do.
     Doctor(doctor::Arguments),
 }
@@ -47,6 +50,7 @@ impl Command {
             Self::Import(arguments) => import::run(arguments).await,
             Self::Admin(arguments) => admin::run(arguments).await,
             Self::Log(arguments) => log::run(arguments).await,
+            Self::Audit(arguments) => audit::run(arguments).await,
             Self::Doctor(arguments) => doctor::run(arguments).await,
         }
     }

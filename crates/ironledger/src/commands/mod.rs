@@ -1,5 +1,6 @@
 //! From a command to events on the log: load, decide, append, and again if somebody was faster.
 
+pub(crate) mod audit;
 pub(crate) mod exercises;
 pub(crate) mod recording;
 pub(crate) mod requests;

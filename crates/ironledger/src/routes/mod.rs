@@ -1,5 +1,6 @@
 //! The routes of commands, sign-in and health; those of read models live beside the models.
 
+mod audit;
 mod auth;
 mod exercises;
 mod health;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Router<App> {
         .merge(exercises::routes())
         .merge(health::routes())
         .merge(log::routes())
+        .merge(audit::routes())
         .merge(projections::history::routes())
 }
 

@@ -10,7 +10,7 @@ use axum::{
 use domain::{Totals, workout::Workout};
 use events::{SetId, WeightUnit, WorkoutId};
 use log::Positions;
-use projections::represent::{self, Known, Parts};
+use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,6 +22,7 @@ use crate::{
         Commands, Done, Failure, Loaded, Origin,
         requests::{ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, StartWorkout},
     },
+    shown,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -231,27 +232,10 @@ async fn represented(
     unit: Option<WeightUnit>,
 ) -> Result<Option<represent::Workout>, Error> {
     let Some(workout) = loaded.state.clone() else { return Ok(None) };
-    let any_own =
-        workout.sets.iter().any(|set| matches!(set.values.exercise, events::ExerciseId::Custom(_)));
+    let any_own = workout.sets.iter().any(|set| shown::is_own(&set.values));
     let own = if any_own { Some(commands.own_exercises(origin).await?) } else { None };
-    let known_own = |id| {
-        let exercise = own.as_ref()?.state.as_ref()?.get(id)?;
-        Some(Known { name: exercise.name.clone(), measurement: exercise.traits.kind })
-    };
-    let sets = workout.sets.into_iter().map(|set| {
-        let known = Known::find(&set.values, known_own);
-        (set, known)
-    });
-    let parts = Parts {
-        id,
-        status: workout.status,
-        details: workout.details,
-        completed_at: workout.completed_at,
-        feeling: workout.feeling,
-        imported_from: workout.imported_from,
-        sets: sets.collect(),
-    };
-    Ok(Some(parts.show(unit, |_| true)))
+    let own = own.as_ref().and_then(|own| own.state.as_ref());
+    Ok(Some(shown::workout(id, workout, own, unit)))
 }
 
 fn tagged(loaded: &Loaded<Workout>, shown: &impl Serialize) -> Result<Answer, Error> {
