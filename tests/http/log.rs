@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use events::StreamKind;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use testkit::{App, Client, PASSWORD, Process, bench, eventually, new_id};
+use uuid::Uuid;
 
 use crate::{app, binary};
 
@@ -203,21 +205,25 @@ async fn unknown_events_are_shown_and_a_page_looks_at_so_many_rows() {
     // As a later program writes them: a type, a kind of stream and metadata that this one does not
     // know, and text that is no JSON at all.
     let partition = 5;
-    let later = |first: i64, count: i64, payload: &str| {
+    let later = |kind: i16, stream: Uuid, count: i64, payload: &str| {
         format!(
             "insert into log.events (partition, position, epoch, owner, stream_kind, stream_id,
                  version, type, type_version, recorded_at, metadata, payload)
-             select {partition}, head + n, 1, '{}', 99, '{}', {first} + n, 'SetDreamt', 7, now(),
+             select {partition}, head + n, 1, '{}', {kind}, '{stream}', n, 'SetDreamt', 7, now(),
                  '{{\"mood\":1}}', '{payload}'
              from generate_series(1, {count}) as n, (
                  select coalesce(max(position), 0) as head from log.events
                  where partition = {partition}
              ) as last",
             athlete.athlete.unwrap(),
-            new_id(),
         )
     };
-    for sql in [later(0, 12_000, r#"{"depth": 1.50}"#), later(12_000, 1, "{not json")] {
+    let long = new_id();
+    for sql in [
+        later(99, new_id(), 6000, r#"{"depth": 1.50}"#),
+        later(StreamKind::Workout.code(), long, 6000, "{}"),
+        later(99, new_id(), 1, "{not json"),
+    ] {
         owner.execute(AssertSqlSafe(sql)).await.unwrap();
     }
     let (found, _) = walk(&admin, &format!("partition={partition}&limit=100")).await;
@@ -228,6 +234,10 @@ async fn unknown_events_are_shown_and_a_page_looks_at_so_many_rows() {
     assert_eq!(dreamt[0]["metadata"], json!({ "mood": 1 }));
     assert_eq!(dreamt[0]["payload"], json!({ "depth": 1.5 }));
     assert_eq!(dreamt[12_000]["payload"], "{not json", "text");
+
+    // A stream of more events than a page looks at.
+    let (found, _) = walk(&admin, &format!("stream=workout-{long}&limit=100")).await;
+    assert_eq!(found.len(), 6000);
 
     // Nothing to be found among them, and so pages that are empty but go on.
     let (found, pages) = walk(&admin, &format!("partition={partition}&type=SetRemoved")).await;
@@ -285,9 +295,9 @@ async fn the_command_line_shows_the_log() {
     let positions: Vec<i64> =
         lines(&said).iter().map(|event| event["position"].as_i64().unwrap()).collect();
     assert_eq!(positions, (1..=7).collect::<Vec<i64>>(), "oldest first");
-    let partition = lines(&said)[0]["partition"].to_string();
+    let partition = lines(&said)[0]["partition"].clone();
 
-    let said = run(&["log", "show", &partition, "3"], true).await;
+    let said = run(&["log", "show", &partition.to_string(), "3"], true).await;
     assert!(said.starts_with("SetLogged v1") && said.contains("\"reps\": 1"), "{said}");
     let said = run(&["log", "show", &stream, "--athlete", &id, "--json"], true).await;
     let versions = lines(&said).iter().map(|event| event["version"].as_i64()).collect::<Vec<_>>();
@@ -298,7 +308,7 @@ async fn the_command_line_shows_the_log() {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
     let said = lines(&run(&["log", "stats", "--json"], true).await);
-    let of = said.iter().find(|line| line["partition"].to_string() == partition).unwrap();
+    let of = said.iter().find(|line| line["partition"] == partition).unwrap();
     assert_eq!((&of["position"], &of["last_hour"]), (&json!(7), &json!(7)));
 
     let nobody = new_id().to_string();

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::{ReadError, Reader};
 
-/// Most rows that one call looks at: a few milliseconds' work.
+/// Most rows that one call looks at, and of a stream as many entries of its index: some tens of
+/// milliseconds' work when nothing of it is in memory.
 pub const MOST_LOOKED_AT: i64 = 5000;
 
 /// What is looked for; everything, by default.
