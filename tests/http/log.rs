@@ -320,7 +320,7 @@ async fn the_command_line_shows_the_log() {
         (&["log", "show", &stream], "--athlete"),
         (&["log", "show", &stream, "--athlete", &nobody], "has no stream"),
         (&["log", "show", "sets-1"], "stream"),
-        (&["log", "tail", "--type", "Nope"], "known are"),
+        (&["log", "tail", "--type", "Nope"], "must be one of"),
         (&["log", "tail", "--lines", "1001"], "1001"),
     ] {
         let said = run(arguments, false).await;

@@ -28,6 +28,6 @@ pub use keys::{Keys, MasterKey};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};
-pub use search::{Filter, Found, MOST_LOOKED_AT, Page, Place};
+pub use search::{Filter, Found, MOST_LOOKED_AT, Page, Place, known_type};
 pub use stats::{PartitionStats, Stats, TableStats, TypeStats};
 pub use wake::Wake;

@@ -1,13 +1,15 @@
 //! Looking through the log: by place, stream, type, athlete or time, for those who run the place.
 //!
-//! Whatever is looked for, a call looks at no more rows than [`MOST_LOOKED_AT`], and then says where
-//! to go on. That is possible because positions are dense and times within a partition never go
+//! Whatever is looked for, a call looks at no more rows than [`MOST_LOOKED_AT`], and then says
+//! where to go on. That is possible because positions are dense and times within a partition never go
 //! back: a span of time is found by halving, and a run of positions has as many rows as numbers.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use events::{AthleteId, Epoch, Partition, Position, Stream, StreamKind, Timestamp, Version};
+use events::{
+    AthleteId, Epoch, Partition, Position, Stream, StreamKind, TYPES, Timestamp, Version,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
@@ -33,6 +35,16 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Recorded earlier.
     pub to: Option<Timestamp>,
+}
+
+/// Holds the name of an event type against those that this program knows.
+pub fn known_type(name: &str) -> Result<String, String> {
+    if TYPES.iter().any(|known| known.name == name) {
+        return Ok(name.to_owned());
+    }
+    let mut known: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
+    known.dedup();
+    Err(format!("must be one of {}", known.join(", ")))
 }
 
 /// Behind which event to go on.

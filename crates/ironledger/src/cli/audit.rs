@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 enum What {
     /// Every event of a set or a workout, with what it changed.
     Show {
-        /// Of which of the two.
+        /// A set or a workout.
         #[arg(value_enum)]
         subject: Subject,
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use events::{Actor, AthleteId, Partition, Position, Stream, TYPES};
+use events::{Actor, AthleteId, Partition, Position, Stream};
 use log::{Clock, Database, Filter, Found, PartitionStats, Reader, Stats};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -59,7 +59,7 @@ struct Tail {
     partition: Option<i16>,
 
     /// Of this type; may be repeated. Of each partition, the newest 5000 events are looked at.
-    #[arg(long = "type", value_parser = known_type)]
+    #[arg(long = "type", value_parser = log::known_type)]
     types: Vec<String>,
 
     /// Of this athlete; the newest 5000 events of the partition are looked at.
@@ -108,15 +108,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Err(Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         _ => done.map(|()| ExitCode::SUCCESS),
     }
-}
-
-fn known_type(name: &str) -> Result<String, String> {
-    if TYPES.iter().any(|known| known.name == name) {
-        return Ok(name.to_owned());
-    }
-    let mut known: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
-    known.dedup();
-    Err(format!("known are {}", known.join(", ")))
 }
 
 impl Tail {

@@ -35,8 +35,8 @@ async fn set(
     Path(id): Path<SetId>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Answer, Error> {
-    let audit = Asked { commands, accounts, caller, origin, athlete: query.athlete };
-    audit.answer(AuditSubject::Set, id.uuid(), "set").await
+    let asked = Asked { commands, accounts, caller, origin, athlete: query.athlete };
+    asked.answer(AuditSubject::Set, id.uuid(), "set").await
 }
 
 /// Everything that happened to a workout and its sets.
@@ -48,8 +48,8 @@ async fn workout(
     Path(id): Path<WorkoutId>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Answer, Error> {
-    let audit = Asked { commands, accounts, caller, origin, athlete: query.athlete };
-    audit.answer(AuditSubject::Workout, id.uuid(), "workout").await
+    let asked = Asked { commands, accounts, caller, origin, athlete: query.athlete };
+    asked.answer(AuditSubject::Workout, id.uuid(), "workout").await
 }
 
 /// Who asks for an audit, and whose.

@@ -7,7 +7,7 @@ use axum::{
     extract::{RawQuery, State},
     routing::get,
 };
-use events::{AthleteId, Partition, Stream, TYPES, Timestamp};
+use events::{AthleteId, Partition, Stream, Timestamp};
 use log::{Filter, Place};
 use serde::{Deserialize, Deserializer, de};
 use web::{Admin, Answer, Cursor, Detail, Error, Limit, Query};
@@ -105,12 +105,7 @@ struct Types(Vec<String>);
 impl<'de> Deserialize<'de> for Types {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        if names.iter().all(|name| TYPES.iter().any(|known| known.name == name)) {
-            return Ok(Self(names));
-        }
-        let mut known: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
-        known.dedup();
-        Err(de::Error::custom(format!("must be some of {}", known.join(", "))))
+        let names = text.split(',').map(|name| log::known_type(name.trim()));
+        names.collect::<Result<_, _>>().map(Self).map_err(de::Error::custom)
     }
 }
