@@ -192,13 +192,16 @@ pub enum StreamKind {
     Exercises = 2,
     /// `workout-<workout id>`: one workout and its sets.
     Workout = 3,
+    /// `audit-<athlete id>`: who read the audits of the athlete's records.
+    Audit = 4,
 }
 
 impl StreamKind {
-    const ALL: [(StreamKind, &str); 3] = [
+    const ALL: [(StreamKind, &str); 4] = [
         (StreamKind::Athlete, "athlete"),
         (StreamKind::Exercises, "exercises"),
         (StreamKind::Workout, "workout"),
+        (StreamKind::Audit, "audit"),
     ];
 
     /// The stored number of the kind.
@@ -235,6 +238,11 @@ impl Stream {
     /// The stream of an athlete's custom exercises.
     pub fn exercises(athlete: AthleteId) -> Self {
         Self { kind: StreamKind::Exercises, id: athlete.uuid() }
+    }
+
+    /// The stream of those who read an athlete's audits.
+    pub fn audit(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Audit, id: athlete.uuid() }
     }
 
     /// The stream of one workout.

@@ -6,6 +6,7 @@
 //! optional fields; anything else is a new version with an upcast from the last.
 
 mod athlete;
+mod audit;
 mod exercise;
 mod ids;
 mod metadata;
@@ -19,6 +20,7 @@ mod weight;
 mod workout;
 
 pub use athlete::{AthleteRegistered, TimeZone, Units};
+pub use audit::{AuditRead, AuditSubject};
 pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
 pub use ids::{AthleteId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId};
 pub use metadata::{Actor, Channel, Metadata};

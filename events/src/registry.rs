@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    AthleteRegistered, CustomExerciseCreated, ExerciseNoted, Family, PersonalField, SetCorrected,
-    SetLogged, SetRemoved, StreamKind, WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded,
-    WorkoutStarted, public, workout,
+    AthleteRegistered, AuditRead, CustomExerciseCreated, ExerciseNoted, Family, PersonalField,
+    SetCorrected, SetLogged, SetRemoved, StreamKind, WorkoutCompleted, WorkoutDetailsChanged,
+    WorkoutDiscarded, WorkoutStarted, public, workout,
 };
 
 /// Stored bytes are not an event that this program knows.
@@ -171,6 +171,7 @@ registry! {
     ExerciseNoted = 1 on Workout, Some(Family::Training);
     WorkoutCompleted = 1 on Workout, Some(Family::Training);
     WorkoutDiscarded = 1 on Workout, Some(Family::Training);
+    AuditRead = 1 on Audit, None;
 }
 
 /// Reads a payload of an older version by all steps from there to the current one.

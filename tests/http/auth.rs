@@ -162,6 +162,10 @@ async fn every_route_but_a_few_wants_a_token() {
         (Method::GET, "/v1/history".to_owned()),
         (Method::GET, "/v1/exercises".to_owned()),
         (Method::POST, "/v1/exercises".to_owned()),
+        (Method::GET, "/v1/log".to_owned()),
+        (Method::GET, format!("/v1/audit/sets/{set}")),
+        (Method::GET, format!("/v1/audit/workouts/{workout}")),
+        (Method::GET, "/v1/audit/reads".to_owned()),
     ] {
         // Who it is comes before what it says.
         let request = nobody.request(method.clone(), &path).body("{");

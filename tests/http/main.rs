@@ -2,6 +2,7 @@
 //! processes on a real Postgres. One module for each group of routes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod audit;
 mod auth;
 mod bad_input;
 mod envelope;
@@ -9,6 +10,7 @@ mod exercises;
 mod health;
 mod history;
 mod idempotency;
+mod log;
 mod notes;
 mod operations;
 mod ownership;

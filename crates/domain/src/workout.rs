@@ -105,7 +105,8 @@ impl Workout {
             Event::WorkoutDiscarded(_) => workout.status = Status::Discarded,
             Event::WorkoutStarted(_)
             | Event::AthleteRegistered(_)
-            | Event::CustomExerciseCreated(_) => {}
+            | Event::CustomExerciseCreated(_)
+            | Event::AuditRead(_) => {}
         }
         Some(workout)
     }

@@ -159,6 +159,21 @@ impl Accounts {
         }
     }
 
+    /// The log partition of an athlete; `None` when there is no such account.
+    pub(crate) async fn partition_of(
+        &self,
+        athlete: AthleteId,
+    ) -> Result<Option<Partition>, Error> {
+        let partition = sqlx::query_scalar!(
+            "select partition from accounts.accounts where athlete = $1",
+            athlete.uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(commands::database)?;
+        Ok(partition.map(Partition))
+    }
+
     /// Gives an account a role; `false` when there is no such account.
     pub(crate) async fn grant(&self, email: &str, role: Role) -> Result<bool, Error> {
         let changed = sqlx::query!(

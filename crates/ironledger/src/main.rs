@@ -8,6 +8,7 @@ mod idempotency;
 mod import;
 mod routes;
 mod settings;
+mod shown;
 mod telemetry;
 
 use std::{io::Write, process::ExitCode};

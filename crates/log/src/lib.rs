@@ -16,7 +16,9 @@ mod peers;
 mod positions;
 mod random;
 mod read;
+mod search;
 mod shares;
+mod stats;
 mod truth;
 mod wake;
 
@@ -30,5 +32,7 @@ pub use keys::{Keys, MasterKey};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};
+pub use search::{Filter, Found, MOST_LOOKED_AT, Page, Place, known_type};
 pub use shares::Shares;
+pub use stats::{PartitionStats, Stats, TableStats, TypeStats};
 pub use wake::Wake;

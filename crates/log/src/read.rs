@@ -185,6 +185,62 @@ impl Reader {
         .collect()
     }
 
+    /// The events of one stream before a version, or the last ones: at most `limit`, newest first.
+    pub async fn read_stream_back(
+        &self,
+        partition: Partition,
+        owner: AthleteId,
+        stream: Stream,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, ReadError> {
+        sqlx::query_as!(
+            Row,
+            "select partition, position, epoch, owner, stream_kind, stream_id, version,
+                 type as kind, type_version as kind_version, recorded_at, client_id, fingerprint,
+                 metadata, payload
+             from log.events
+             where partition = $1 and owner = $2 and stream_kind = $3 and stream_id = $4
+                 and version < $5
+             order by version desc limit $6",
+            partition.0,
+            owner.uuid(),
+            stream.kind.code(),
+            stream.id,
+            before.map_or(i32::MAX, |version| version.0),
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(Stored::try_from)
+        .collect()
+    }
+
+    /// The event that recorded a client-made id of an owner.
+    pub async fn recorded_as(
+        &self,
+        partition: Partition,
+        owner: AthleteId,
+        id: Uuid,
+    ) -> Result<Option<Stored>, ReadError> {
+        sqlx::query_as!(
+            Row,
+            "select partition, position, epoch, owner, stream_kind, stream_id, version,
+                 type as kind, type_version as kind_version, recorded_at, client_id, fingerprint,
+                 metadata, payload
+             from log.events
+             where client_id = $1 and owner = $2 and partition = $3",
+            id,
+            owner.uuid(),
+            partition.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Stored::try_from)
+        .transpose()
+    }
+
     /// The next events of several partitions, at most `limit` of each: by partition, then by
     /// position, without a hole.
     pub async fn tail(

@@ -167,6 +167,26 @@ where
     }
 }
 
+/// A caller who runs the place; anybody else is told that this is not for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admin(pub Caller);
+
+impl<S> FromRequestParts<S> for Admin
+where
+    S: Send + Sync,
+    Tokens: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        match caller.role {
+            Role::Admin => Ok(Self(caller)),
+            Role::Athlete | Role::Coach => Err(Error::forbidden("only an admin may do this")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{

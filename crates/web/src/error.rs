@@ -76,6 +76,11 @@ impl Error {
         Self::new(StatusCode::UNAUTHORIZED, code, message)
     }
 
+    /// 403: who is calling may not do this.
+    pub fn forbidden(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
     /// 404: not there, or not for the caller to know.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}"))

@@ -15,7 +15,7 @@ mod request;
 mod shape;
 
 pub use answer::Answer;
-pub use auth::{Caller, Role, Tokens};
+pub use auth::{Admin, Caller, Role, Tokens};
 pub use body::Json;
 pub use cursor::Cursor;
 pub use error::{Detail, Error};

@@ -34,9 +34,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let text = parts.uri.query().unwrap_or_default();
-        let mut pairs: Vec<(String, String)> =
-            form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        Self::read(pairs(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Reads a query string in which one parameter may be repeated: `a=1&a=2` is `a=1,2`.
+    pub fn joining(name: &str, text: &str) -> Result<Self, Error> {
+        let (repeated, mut others): (Vec<_>, Vec<_>) =
+            pairs(text).into_iter().partition(|(known, _)| known == name);
+        let values: Vec<String> = repeated.into_iter().map(|(_, value)| value).collect();
+        if !values.is_empty() {
+            others.push((name.to_owned(), values.join(",")));
+        }
+        Self::read(others)
+    }
+
+    fn read(mut pairs: Vec<(String, String)>) -> Result<Self, Error> {
         let mut details = Vec::new();
         // Every round takes a parameter away, so there are no more rounds than parameters.
         loop {

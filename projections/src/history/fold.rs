@@ -117,6 +117,7 @@ impl Batch {
             Event::ExerciseNoted(noted) => {
                 self.notes.insert((owner, stream, noted.exercise.clone()), noted);
             }
+            Event::AuditRead(_) => {}
         }
     }
 

@@ -2,10 +2,12 @@
 
 mod admin;
 mod api;
+mod audit;
 mod contracts;
 mod demo;
 mod doctor;
 mod import;
+mod log;
 mod migrate;
 mod projector;
 mod relay;
@@ -32,6 +34,10 @@ pub(crate) enum Command {
     Admin(admin::Arguments),
     /// What the log holds, held against what this version reads.
     Contracts(contracts::Arguments),
+    /// Look at the log: the newest events as they come, one of them, or figures.
+    Log(log::Arguments),
+    /// Show everything that happened to a set or a workout; recorded where its athlete sees it.
+    Audit(audit::Arguments),
     /// Say what is reachable, what is missing, and what to do.
     Doctor(doctor::Arguments),
 }
@@ -47,6 +53,8 @@ impl Command {
             Self::Import(arguments) => import::run(arguments).await,
             Self::Admin(arguments) => admin::run(arguments).await,
             Self::Contracts(arguments) => contracts::run(arguments).await,
+            Self::Log(arguments) => log::run(arguments).await,
+            Self::Audit(arguments) => audit::run(arguments).await,
             Self::Doctor(arguments) => doctor::run(arguments).await,
         }
     }

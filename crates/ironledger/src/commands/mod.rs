@@ -1,5 +1,6 @@
 //! From a command to events on the log: load, decide, append, and again if somebody was faster.
 
+pub(crate) mod audit;
 pub(crate) mod exercises;
 pub(crate) mod recording;
 pub(crate) mod requests;
@@ -228,7 +229,8 @@ fn occurred_at(event: &Event) -> Option<Timestamp> {
         | Event::SetCorrected(_)
         | Event::SetRemoved(_)
         | Event::ExerciseNoted(_)
-        | Event::WorkoutDiscarded(_) => None,
+        | Event::WorkoutDiscarded(_)
+        | Event::AuditRead(_) => None,
     }
 }
 

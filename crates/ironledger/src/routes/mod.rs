@@ -1,8 +1,10 @@
 //! The routes of commands, sign-in and health; those of read models live beside the models.
 
+mod audit;
 mod auth;
 mod exercises;
 mod health;
+mod log;
 mod workouts;
 
 use axum::{
@@ -24,6 +26,8 @@ pub(crate) fn all(app: &App) -> Router<App> {
         .merge(commands.route_layer(once))
         .merge(auth::routes())
         .merge(health::routes())
+        .merge(log::routes())
+        .merge(audit::routes())
         .merge(projections::history::routes())
 }
 

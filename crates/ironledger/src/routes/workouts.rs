@@ -10,7 +10,7 @@ use axum::{
 use domain::{Totals, workout::Workout};
 use events::{ExerciseId, SetId, WeightUnit, WorkoutId};
 use log::Positions;
-use projections::represent::{self, Known, Parts};
+use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,6 +24,7 @@ use crate::{
             ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, NoteExercise, StartWorkout,
         },
     },
+    shown,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -241,36 +242,10 @@ async fn represented(
     unit: Option<WeightUnit>,
 ) -> Result<Option<represent::Workout>, Error> {
     let Some(workout) = loaded.state.clone() else { return Ok(None) };
-    let any_own = workout
-        .sets
-        .iter()
-        .map(|set| &set.values.exercise)
-        .chain(workout.noted.keys())
-        .any(|exercise| matches!(exercise, ExerciseId::Custom(_)));
-    let own = if any_own { Some(commands.own_exercises(origin).await?) } else { None };
-    let known_own = |id| {
-        let exercise = own.as_ref()?.state.as_ref()?.get(id)?;
-        Some(Known { name: exercise.name.clone(), measurement: exercise.traits.kind })
-    };
-    let sets = workout.sets.into_iter().map(|set| {
-        let known = Known::find(&set.values.exercise, known_own);
-        (set, known)
-    });
-    let noted = workout.noted.into_values().map(|noted| {
-        let known = Known::find(&noted.exercise, known_own);
-        (noted, known)
-    });
-    let parts = Parts {
-        id,
-        status: workout.status,
-        details: workout.details,
-        completed_at: workout.completed_at,
-        feeling: workout.feeling,
-        imported_from: workout.imported_from,
-        sets: sets.collect(),
-        noted: noted.collect(),
-    };
-    Ok(Some(parts.show(unit, |_| true)))
+    let own =
+        if shown::has_own(&workout) { Some(commands.own_exercises(origin).await?) } else { None };
+    let own = own.as_ref().and_then(|own| own.state.as_ref());
+    Ok(Some(shown::workout(id, workout, own, unit)))
 }
 
 fn tagged(loaded: &Loaded<Workout>, shown: &impl Serialize) -> Result<Answer, Error> {

@@ -64,6 +64,7 @@ fn event(
         StreamKind::Workout => "`workout-<workout id>`",
         StreamKind::Athlete => "`athlete-<athlete id>`",
         StreamKind::Exercises => "`exercises-<athlete id>`",
+        StreamKind::Audit => "`audit-<athlete id>`",
     };
     writeln!(page, "\n## {}\n{meaning}\n", kind.name)?;
     writeln!(

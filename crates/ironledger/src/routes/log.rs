@@ -1,0 +1,111 @@
+//! `GET /v1/log`: the log itself, for those who run the place.
+
+use std::borrow::Cow;
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::get,
+};
+use events::{AthleteId, Partition, Stream, Timestamp};
+use log::{Filter, Place};
+use serde::{Deserialize, Deserializer, de};
+use web::{Admin, Answer, Cursor, Detail, Error, Limit, Query};
+
+use crate::{
+    app::App,
+    commands::{Commands, unreadable},
+};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/v1/log", get(page))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogQuery {
+    partition: Option<Number>,
+    stream: Option<Name>,
+    #[serde(default, rename = "type")]
+    types: Types,
+    athlete: Option<AthleteId>,
+    /// Recorded then or later.
+    from: Option<Instant>,
+    /// Recorded earlier.
+    to: Option<Instant>,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Cursor<Place>>,
+}
+
+/// A page of events by partition and position. It looks at no more than a few thousand of them,
+/// and so may have found nothing yet where it goes on.
+async fn page(
+    State(commands): State<Commands>,
+    _: Admin,
+    RawQuery(text): RawQuery,
+) -> Result<Answer, Error> {
+    let Query(query) = Query::<LogQuery>::joining("type", text.as_deref().unwrap_or_default())?;
+    let filter = Filter {
+        partition: query.partition.map(|number| Partition(number.0)),
+        stream: query.stream.map(|name| name.0),
+        types: query.types.0,
+        athlete: query.athlete,
+        from: query.from.map(|at| at.0),
+        to: query.to.map(|at| at.0),
+    };
+    if filter.from.zip(filter.to).is_some_and(|(from, to)| from > to) {
+        return Err(Error::validation(vec![Detail::new("to", "must not be before from")]));
+    }
+    let after = query.cursor.map(|cursor| cursor.0);
+    let found = commands.log.reader().search(&filter, after, query.limit.0).await;
+    let found = found.map_err(unreadable)?;
+    let next = found.next.map(|place| Cursor(place).encode());
+    Ok(Answer::ok(&found.events)?.list(found.events.len(), next))
+}
+
+/// The number of a partition.
+#[derive(Debug)]
+struct Number(i16);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        let number = text.parse().ok().filter(|number| (0..=i16::MAX).contains(number));
+        number.map(Self).ok_or_else(|| de::Error::custom("must be the number of a partition"))
+    }
+}
+
+/// The name of a stream.
+#[derive(Debug)]
+struct Name(Stream);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(from)?.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A time, as a query string has it.
+#[derive(Debug)]
+struct Instant(Timestamp);
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // An unescaped plus is a space.
+        let text = Cow::<'de, str>::deserialize(from)?.replace(' ', "+");
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// Names of event types, with commas between.
+#[derive(Debug, Default)]
+struct Types(Vec<String>);
+
+impl<'de> Deserialize<'de> for Types {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        let names = text.split(',').map(|name| log::known_type(name.trim()));
+        names.collect::<Result<_, _>>().map(Self).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,57 @@
+//! How the state of a workout, as commands have it, becomes what answers show.
+
+use domain::{exercises::Exercises, workout};
+use events::{ExerciseId, WeightUnit, WorkoutId};
+use projections::represent::{self, Known, Parts};
+
+/// Whether an exercise is one of the athlete's own, which are then needed to show it.
+fn is_own(exercise: &ExerciseId) -> bool {
+    matches!(exercise, ExerciseId::Custom(_))
+}
+
+/// Whether a workout has anything of an exercise of the athlete's own.
+pub(crate) fn has_own(workout: &workout::Workout) -> bool {
+    let exercises = workout.sets.iter().map(|set| &set.values.exercise);
+    exercises.chain(workout.noted.keys()).any(is_own)
+}
+
+/// A workout with all its sets.
+pub(crate) fn workout(
+    id: WorkoutId,
+    workout: workout::Workout,
+    own: Option<&Exercises>,
+    unit: Option<WeightUnit>,
+) -> represent::Workout {
+    let sets = workout.sets.into_iter().map(|set| {
+        let known = known(&set.values.exercise, own);
+        (set, known)
+    });
+    let noted = workout.noted.into_values().map(|noted| {
+        let known = known(&noted.exercise, own);
+        (noted, known)
+    });
+    let parts = Parts {
+        id,
+        status: workout.status,
+        details: workout.details,
+        completed_at: workout.completed_at,
+        feeling: workout.feeling,
+        imported_from: workout.imported_from,
+        sets: sets.collect(),
+        noted: noted.collect(),
+    };
+    parts.show(unit, |_| true)
+}
+
+/// One set.
+pub(crate) fn set(set: workout::Set, own: Option<&Exercises>) -> represent::Set {
+    let known = known(&set.values.exercise, own);
+    represent::show_set(set, known.as_ref(), None)
+}
+
+fn known(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Known> {
+    Known::find(exercise, |id| {
+        let exercise = own?.get(id)?;
+        Some(Known { name: exercise.name.clone(), measurement: exercise.traits.kind })
+    })
+}
