@@ -14,6 +14,7 @@ mod log;
 mod notes;
 mod operations;
 mod ownership;
+mod peers;
 mod personal_data;
 mod sets;
 mod workouts;

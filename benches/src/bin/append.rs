@@ -19,9 +19,14 @@ use events::{
     Seconds, SetId, SetKind, SetLogged, SetNumber, SetValues, Side, Stream, Version, Weight,
     WeightUnit, WorkoutId,
 };
-use log::{Append, ClientId, Clock, Log, NewEvent, Options, Random, Write};
+use log::{
+    Append, ClientId, Clock, IdempotencyKey, Keep, Keys, Log, MasterKey, NewEvent, Options, Random,
+    Write,
+};
 use servers::Postgres;
 use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Sets of a workout.
@@ -36,6 +41,9 @@ const SAID: &[u8] = br#"["log_set",{"exercise":"bench-press-barbell","kind":"nor
 
 /// Before it is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Until several processes have shared the tables, and know each other's.
+const SETTLING: Duration = Duration::from_secs(4);
 
 #[derive(Parser)]
 struct Arguments {
@@ -54,12 +62,25 @@ struct Arguments {
     /// Measurements of each, in turn.
     #[arg(long, default_value_t = 2)]
     rounds: usize,
+    /// Processes that append to the one log, with the callers divided among them.
+    #[arg(long, default_value_t = 1)]
+    processes: usize,
+    /// Whether every append has an idempotency key too, under which its answer is kept.
+    #[arg(long)]
+    keys: bool,
+    /// Be one of several processes, on the database of this address.
+    #[arg(long, hide = true)]
+    share: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.callers > 0 && arguments.rounds > 0, "at least one caller and one round");
+    ensure!(arguments.processes > 0, "at least one process");
+    if let Some(url) = &arguments.share {
+        return share(&arguments, url).await;
+    }
     let pgbench = Postgres::programs()?.join("pgbench");
     ensure!(pgbench.exists(), "{} is not there", pgbench.display());
     let database = testkit::Database::fresh().await;
@@ -67,13 +88,18 @@ async fn main() -> Result<()> {
     let options = Options { lanes: arguments.lanes, ..Options::default() };
     let log = database.log_with(&database.connect_api(), &options);
     let mut callers = callers(&arguments, &log, &pool).await?;
-    callers[0].append(&log).await?;
+    callers[0].append(&log, arguments.keys).await?;
     prepare_plain(&pool).await?;
     season(&pool).await?;
     let script = script(arguments.partitions);
 
     let (mut ours, mut theirs, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
+    let mut together = Vec::new();
     for _ in 0..arguments.rounds {
+        if arguments.processes > 1 {
+            together.push(several(&arguments, &database.api_url()).await?);
+            eprintln!("ours in {} processes {:.0}/s", arguments.processes, mean(&together));
+        }
         let measured = measure(&log, callers, &arguments).await?;
         callers = measured.callers;
         ours.push(measured.per_second);
@@ -88,6 +114,14 @@ async fn main() -> Result<()> {
         sqlx::query_scalar("select count(*) from log.events").fetch_one(&pool).await?;
     eprintln!("stored {stored}, by pgbench {plain}");
 
+    if !together.is_empty() {
+        println!(
+            "bench append processes: one_per_s={:.0} together_per_s={:.0} ratio={:.2}",
+            mean(&ours),
+            mean(&together),
+            mean(&together) / mean(&ours),
+        );
+    }
     latencies.sort_unstable();
     let (ours, theirs) = (mean(&ours), mean(&theirs));
     println!(
@@ -97,6 +131,53 @@ async fn main() -> Result<()> {
         percentile(&latencies, 50),
         percentile(&latencies, 99),
     );
+    Ok(())
+}
+
+/// Processes that share the log and append at the same time; appends a second, all together.
+async fn several(arguments: &Arguments, url: &str) -> Result<f64> {
+    let mut children = Vec::new();
+    for _ in 0..arguments.processes {
+        let mut child = tokio::process::Command::new(std::env::current_exe()?);
+        child.args(["--share", url]);
+        child.args(["--callers", &(arguments.callers / arguments.processes).max(1).to_string()]);
+        child.args(["--seconds", &arguments.seconds.to_string()]);
+        child.args(["--partitions", &arguments.partitions.to_string()]);
+        if arguments.keys {
+            child.arg("--keys");
+        }
+        children.push(child.kill_on_drop(true).stdout(Stdio::piped()).spawn()?);
+    }
+    let mut per_second = 0.0;
+    for child in children {
+        let output = child.wait_with_output().await?;
+        ensure!(output.status.success(), "one of the processes failed");
+        per_second += String::from_utf8(output.stdout)?.trim().parse::<f64>()?;
+    }
+    Ok(per_second)
+}
+
+/// One of several processes: prints its appends a second.
+async fn share(arguments: &Arguments, url: &str) -> Result<()> {
+    let database = log::Database::new(url, "ironledger bench", 10)?;
+    let master = MasterKey::from_base64(testkit::MASTER_KEY).map_err(anyhow::Error::msg)?;
+    let keys = Keys::new(database.pool.clone(), master, Random::system());
+    let options = Options { lanes: arguments.lanes, ..Options::default() };
+    let log = Log::open(&database, keys, Clock::system(), &options);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let (sharing, stop) = (log.clone(), CancellationToken::new());
+    let stopped = stop.clone();
+    let shared = tokio::spawn(async move {
+        sharing.share(listener, address, &Random::system(), stopped).await;
+    });
+    // Until leases and routes are settled, and the others are there too.
+    tokio::time::sleep(SETTLING).await;
+    let callers = callers(arguments, &log, &database.pool).await?;
+    let measured = measure(&log, callers, arguments).await?;
+    println!("{:.1}", measured.per_second);
+    stop.cancel();
+    shared.await?;
     Ok(())
 }
 
@@ -131,7 +212,7 @@ async fn callers(arguments: &Arguments, log: &Log, pool: &PgPool) -> Result<Vec<
 }
 
 impl Caller {
-    async fn append(&mut self, log: &Log) -> Result<()> {
+    async fn append(&mut self, log: &Log, with_key: bool) -> Result<()> {
         if self.version.0 == SETS {
             self.owner = (self.owner + 1) % self.owners.len();
             (self.workout, self.version) = (workout()?, Version(0));
@@ -148,7 +229,12 @@ impl Caller {
             client: Some(ClientId { id: Some(id), fingerprint }),
         };
         let write = Write { stream: self.workout, expected: self.version, events: vec![event] };
-        log.append(Append { owner, partition, writes: vec![write] }).await?;
+        let keep = with_key.then(|| Keep {
+            key: IdempotencyKey { actor: owner.uuid(), key: id.into_bytes(), said: fingerprint },
+            answer: SAID.to_vec(),
+        });
+        let append = Append { owner, partition, writes: vec![write] };
+        log.append_and_keep(append, keep).await?;
         self.version = self.version.next();
         Ok(())
     }
@@ -163,14 +249,14 @@ struct Measured {
 async fn measure(log: &Log, callers: Vec<Caller>, arguments: &Arguments) -> Result<Measured> {
     let begin = Instant::now() + WARM_UP;
     let end = begin + Duration::from_secs(arguments.seconds);
-    let log = Arc::new(log.clone());
+    let (log, with_keys) = (Arc::new(log.clone()), arguments.keys);
     let tasks = callers.into_iter().map(|mut caller| {
         let log = log.clone();
         tokio::spawn(async move {
             let mut latencies = Vec::new();
             let mut before = Instant::now();
             while before < end {
-                caller.append(&log).await?;
+                caller.append(&log, with_keys).await?;
                 let after = Instant::now();
                 if before >= begin && after <= end {
                     latencies.push(after - before);

@@ -1,7 +1,8 @@
 //! Does the log lose, double or skip an event when its writers are disturbed?
 //!
-//! Several processes append at random to the same streams while their connections are cut, they
-//! are frozen and killed, and others roll back at the positions that they want. Readers follow all
+//! Several processes that share the log's tables append at random to the same streams while their
+//! connections are cut, they are frozen and killed, others roll back at the positions that they want,
+//! and Postgres is restarted. Readers follow all
 //! the while. At the end, what was acknowledged, what readers saw and what is stored must agree.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it does")]
 
@@ -9,6 +10,8 @@
 mod faults;
 #[path = "faults_log/follow.rs"]
 mod follow;
+#[path = "faults_log/server.rs"]
+mod server;
 #[path = "faults_log/writer.rs"]
 mod writer;
 #[path = "faults_log/writers.rs"]
@@ -30,7 +33,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{faults::Faults, follow::Seen, writers::Writers};
+use crate::{faults::Faults, follow::Seen, server::Server, writers::Writers};
 
 const WRITERS: usize = 3;
 const OWNERS: usize = 24;
@@ -86,7 +89,9 @@ async fn main() -> Result<ExitCode> {
 }
 
 async fn run(arguments: &Arguments) -> Result<bool> {
-    let database = testkit::Database::fresh().await;
+    // Dropped last.
+    let server = Server::start().await?;
+    let database = testkit::Database::on(&server.url()?).await;
     let owners = owners(arguments.seed)?;
     let log = database.log();
     let pool = PgPool::connect(&database.owner_url()).await?;
@@ -109,7 +114,8 @@ async fn run(arguments: &Arguments) -> Result<bool> {
 
     let mut writers = Writers::start(&database.api_url(), arguments.seed, WRITERS)?;
     let until = Instant::now() + Duration::from_secs(arguments.seconds);
-    let faults = Faults::new(arguments.seed, pool.clone()).run(&mut writers, until).await?;
+    let faults =
+        Faults::new(arguments.seed, pool.clone(), server.clone()).run(&mut writers, until).await?;
     let told = writers.stop().await?;
     writers_are_gone(&pool).await?;
     stop.send_replace(Some(log.reader().heads().await?));

@@ -5,6 +5,8 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Stdio,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +15,9 @@ use crate::{Account, NotInstalled, Settings, process::last_lines, programs::fold
 
 /// Oldest Postgres that the product runs on.
 const OLDEST: u32 = 14;
+
+/// How long a server may take to end by a signal, and what is left of it to go.
+const ENDING: Duration = Duration::from_secs(60);
 
 /// A socket's path must fit in 107 bytes with its file name.
 const LONGEST_SOCKET_FOLDER: usize = 88;
@@ -111,6 +116,37 @@ impl Postgres {
     /// Stops the server; what was committed stays.
     pub fn stop(&self) -> Result<()> {
         self.control("stop", &["-m", "fast", "-w", "-t", "120"])
+    }
+
+    /// Ends the main process by a signal, such as `INT` or `KILL`, and waits until it has: for tests
+    /// that break it.
+    pub fn end(&self, signal: &str) -> Result<()> {
+        let process = self.id().context("no Postgres to end")?;
+        let sent = self
+            .account
+            .command("/bin/sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &process.to_string()])
+            .status()
+            .context("sh cannot be run")?;
+        ensure!(sent.success(), "{signal} could not be sent to {process}");
+        let deadline = Instant::now() + ENDING;
+        while self.runs_as(process) {
+            ensure!(Instant::now() < deadline, "Postgres does not end by {signal}");
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Starts the server of a folder however it ended: what is left of a killed one goes by and by,
+    /// and it does not start beside that.
+    pub fn start_again(folder: &Path, settings: Settings) -> Result<Self> {
+        let deadline = Instant::now() + ENDING;
+        loop {
+            match Self::start(folder, settings) {
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(200)),
+                done => return done,
+            }
+        }
     }
 
     /// The server's log file.

@@ -7,7 +7,6 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -291,28 +290,12 @@ impl Broker {
 impl Cluster {
     /// Sends the main process a signal by which it ends, and waits until it has.
     pub(crate) fn end(&self, signal_name: &str) -> Result<()> {
-        let process = self.server.id().context("no Postgres to end")?;
-        signal(process, signal_name)?;
-        let deadline = Instant::now() + PATIENCE;
-        while Postgres::find(&self.folder.0).is_some() {
-            ensure!(Instant::now() < deadline, "Postgres does not end by {signal_name}");
-            sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        self.server.end(signal_name)
     }
 
     /// Starts it.
     pub(crate) fn start(&mut self) -> Result<()> {
-        // Processes of a killed server go by and by, and it does not start beside them.
-        let mut tries = 0;
-        self.server = loop {
-            match Postgres::start(&self.folder.0, Settings::Durable) {
-                Ok(server) => break server,
-                Err(error) if tries == 50 => return Err(error),
-                Err(_) => tries += 1,
-            }
-            sleep(Duration::from_millis(200));
-        };
+        self.server = Postgres::start_again(&self.folder.0, Settings::Durable)?;
         Ok(())
     }
 }

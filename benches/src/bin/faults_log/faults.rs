@@ -7,11 +7,15 @@ use std::{
 
 use anyhow::Result;
 use log::{Clock, Random};
-use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use rand::{
+    RngExt, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use sqlx::PgPool;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::{PARTITIONS, writer, writers::Writers};
+use crate::{PARTITIONS, server::Server, writer, writers::Writers};
 
 /// How long a transaction that will be rolled back holds the positions that writers want.
 const HOLD: Duration = Duration::from_millis(100);
@@ -22,12 +26,15 @@ enum Fault {
     Freeze,
     Kill,
     RollBack,
+    /// Of Postgres: in good order, at once, or by `kill -9`.
+    Restart,
 }
 
 /// The faults of one run.
 pub(crate) struct Faults {
     rng: StdRng,
     pool: PgPool,
+    server: Server,
     thaws: Vec<(Instant, usize)>,
     rollbacks: JoinSet<Result<bool>>,
     done: Done,
@@ -40,22 +47,25 @@ pub(crate) struct Done {
     frozen: u64,
     killed: u64,
     rolled_back: u64,
+    restarted: u64,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { terminated, frozen, killed, rolled_back } = self;
+        let Self { terminated, frozen, killed, rolled_back, restarted } = self;
         write!(
             f,
-            "terminated={terminated} frozen={frozen} killed={killed} rolled_back={rolled_back}"
+            "terminated={terminated} frozen={frozen} killed={killed} rolled_back={rolled_back} \
+             restarted={restarted}"
         )
     }
 }
 
 impl Faults {
-    pub(crate) fn new(seed: u64, pool: PgPool) -> Self {
+    pub(crate) fn new(seed: u64, pool: PgPool, server: Server) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { rng, pool, thaws: Vec::new(), rollbacks: JoinSet::new(), done: Done::default() }
+        let (thaws, rollbacks) = (Vec::new(), JoinSet::new());
+        Self { rng, pool, server, thaws, rollbacks, done: Done::default() }
     }
 
     /// Disturbs the writers until the time is over, and leaves none of them frozen.
@@ -72,7 +82,13 @@ impl Faults {
             }
             // Each kind once in every round, in an order of its own.
             if round.is_empty() {
-                round = vec![Fault::Terminate, Fault::Freeze, Fault::Kill, Fault::RollBack];
+                round = vec![
+                    Fault::Terminate,
+                    Fault::Freeze,
+                    Fault::Kill,
+                    Fault::RollBack,
+                    Fault::Restart,
+                ];
                 round.shuffle(&mut self.rng);
             }
             if let Some(fault) = round.pop() {
@@ -136,6 +152,12 @@ impl Faults {
                 partitions.truncate(self.rng.random_range(1..=2));
                 self.rollbacks.spawn(roll_back(self.pool.clone(), partitions));
             }
+            Fault::Restart => {
+                let how = ["INT", "QUIT", "KILL"].choose(&mut self.rng).copied().unwrap_or("INT");
+                let away = Duration::from_millis(self.rng.random_range(0..1000));
+                self.server.restart(how, away).await?;
+                self.done.restarted += 1;
+            }
         }
         Ok(())
     }
@@ -145,7 +167,7 @@ impl Faults {
 /// whether it got there before the writers.
 async fn roll_back(pool: PgPool, partitions: Vec<i16>) -> Result<bool> {
     'again: for _ in 0..100 {
-        let mut transaction = pool.begin().await?;
+        let Ok(mut transaction) = pool.begin().await else { return Ok(false) };
         for partition in &partitions {
             let inserted = sqlx::query(
                 "insert into log.events (partition, position, epoch, owner, stream_kind, stream_id,
@@ -166,15 +188,15 @@ async fn roll_back(pool: PgPool, partitions: Vec<i16>) -> Result<bool> {
                 Err(sqlx::Error::Database(error))
                     if matches!(error.code().as_deref(), Some("23505" | "40P01")) =>
                 {
-                    transaction.rollback().await?;
+                    transaction.rollback().await.ok();
                     continue 'again;
                 }
-                Err(error) => return Err(error.into()),
+                // Postgres is being restarted.
+                Err(_) => return Ok(false),
             }
         }
         sleep(HOLD).await;
-        transaction.rollback().await?;
-        return Ok(true);
+        return Ok(transaction.rollback().await.is_ok());
     }
     Ok(false)
 }

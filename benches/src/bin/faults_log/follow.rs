@@ -7,8 +7,11 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use events::{Event, Partition, Position, SetId, Timestamp};
-use log::Log;
-use tokio::{sync::watch, time::timeout};
+use log::{Log, ReadError};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::Place;
 
@@ -30,14 +33,27 @@ pub(crate) async fn follow(
     stop: watch::Receiver<Option<BTreeMap<Partition, Position>>>,
 ) -> Result<Vec<Seen>> {
     let mut changes = log.reader().changes();
-    let heads = log.reader().heads().await?;
+    let heads = loop {
+        match log.reader().heads().await {
+            Ok(heads) => break heads,
+            Err(_) => sleep(POLL).await,
+        }
+    };
     let mut after: BTreeMap<Partition, Position> =
         heads.into_keys().map(|partition| (partition, Position(0))).collect();
     let mut recorded_at: HashMap<Partition, Timestamp> = HashMap::new();
     let mut seen = Vec::new();
     loop {
         let ends = stop.borrow().clone();
-        let events = log.reader().tail(&after, page).await?;
+        let events = match log.reader().tail(&after, page).await {
+            Ok(events) => events,
+            // Postgres is being restarted.
+            Err(ReadError::Database(_)) => {
+                sleep(POLL).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         for stored in &events {
             let recorded = stored.decode()?;
             let Event::SetRemoved(removed) = recorded.event else {

@@ -22,7 +22,8 @@ use rand::{
     rngs::StdRng,
     seq::{IndexedRandom, SliceRandom},
 };
-use tokio::time::sleep;
+use tokio::{net::TcpListener, time::sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{Owner, Place, keys, owners, writers};
@@ -36,7 +37,7 @@ const TASKS: u64 = 16;
 const REMEMBERED: usize = 256;
 
 /// Tries of one append before it is given up.
-const TRIES: usize = 20;
+const TRIES: usize = 200;
 
 /// After an answer that says to come back later.
 const LATER: Duration = Duration::from_millis(20);
@@ -52,6 +53,12 @@ pub(crate) async fn run(database: &str, seed: u64, number: u64) -> Result<()> {
         recent: Mutex::default(),
         over: AtomicBool::new(false),
     });
+    // Some of the tables are ours; what is for the others' goes there, while they can be reached.
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (log, address) = (writer.log.clone(), listener.local_addr()?.to_string());
+    let sharing = CancellationToken::new();
+    let shared = sharing.clone();
+    tokio::spawn(async move { log.share(listener, address, &Random::system(), shared).await });
     let ending = writer.clone();
     std::thread::spawn(move || {
         std::io::stdin().read_to_end(&mut Vec::new()).ok();
