@@ -46,6 +46,8 @@ pub(crate) enum User {
     Projector,
     /// Reads the log and notes what is on Kafka.
     Relay,
+    /// The same for the public topics, and reads the keys that pseudonyms are made of.
+    Publisher,
 }
 
 impl User {
@@ -56,6 +58,7 @@ impl User {
             Self::Api => "api",
             Self::Projector => "projector",
             Self::Relay => "relay",
+            Self::Publisher => "publisher",
         }
     }
 }
@@ -80,10 +83,24 @@ impl Where {
 
     /// The secrets that belong to the database.
     pub(crate) fn secrets(&self) -> Result<Secrets> {
-        if self.data.is_none() && self.database_url.is_some() {
+        if self.is_given() {
             return Secrets::from_environment();
         }
         Secrets::of_folder(&data_folder(self.data.as_deref())?)
+    }
+
+    /// The master key alone, for processes that sign nothing.
+    pub(crate) fn master_key(&self) -> Result<MasterKey> {
+        if self.is_given() {
+            let key = variable("IRONLEDGER_MASTER_KEY")?;
+            return MasterKey::from_base64(&key).map_err(anyhow::Error::msg);
+        }
+        self.secrets()?.master_key()
+    }
+
+    /// Whether the database is one that the environment names, and its secrets are there too.
+    fn is_given(&self) -> bool {
+        self.data.is_none() && self.database_url.is_some()
     }
 }
 
@@ -134,6 +151,12 @@ impl OnKafka {
     }
 }
 
+fn variable(name: &str) -> Result<String> {
+    std::env::var(name).with_context(|| {
+        format!("{name} is not set: base64 of 32 random bytes (`openssl rand -base64 32`)")
+    })
+}
+
 /// What nobody else may know.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Secrets {
@@ -145,11 +168,6 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     fn from_environment() -> Result<Self> {
-        let variable = |name: &str| {
-            std::env::var(name).with_context(|| {
-                format!("{name} is not set: base64 of 32 random bytes (`openssl rand -base64 32`)")
-            })
-        };
         let secrets = Self {
             master_key: variable("IRONLEDGER_MASTER_KEY")?,
             token_key: variable("IRONLEDGER_TOKEN_KEY")?,

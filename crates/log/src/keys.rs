@@ -1,6 +1,6 @@
 //! Personal data that can be forgotten: one key per person, wrapped by a master key.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use aes_gcm::{
     Aes256Gcm, Key, KeyInit, Nonce,
@@ -12,8 +12,9 @@ use hmac::{Hmac, Mac};
 use moka::future::Cache;
 use sha2::Sha256;
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
-use crate::Random;
+use crate::{Random, kafka::hexadecimal};
 
 /// The key that wraps the keys of persons: 32 bytes from configuration, never stored in Postgres.
 #[derive(Clone)]
@@ -93,19 +94,25 @@ impl Keys {
     /// Whether the master key is the one that this database's keys are wrapped with; the first one
     /// that asks becomes it.
     pub async fn master_key_fits(&self) -> Result<bool, sqlx::Error> {
-        let nobody = AthleteId::new(uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000))
-            .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let verifier = encrypt(&self.master.cipher, nobody, &self.random, VERIFIER);
+        let verifier = encrypt(&self.master.cipher, nobody()?, &self.random, VERIFIER);
         sqlx::query!(
             "insert into log.master_key (verifier) values ($1) on conflict do nothing",
             verifier
         )
         .execute(&self.pool)
         .await?;
+        Ok(self.master_key_is_known().await? == Some(true))
+    }
+
+    /// The same for those who may write nothing; `None` on a database that has none yet.
+    pub async fn master_key_is_known(&self) -> Result<Option<bool>, sqlx::Error> {
         let verifier = sqlx::query_scalar!("select verifier from log.master_key")
-            .fetch_one(&self.pool)
+            .fetch_optional(&self.pool)
             .await?;
-        Ok(decrypt(&self.master.cipher, nobody, &verifier).as_deref() == Some(VERIFIER))
+        let nobody = nobody()?;
+        Ok(verifier.map(|verifier| {
+            decrypt(&self.master.cipher, nobody, &verifier).as_deref() == Some(VERIFIER)
+        }))
     }
 
     /// What processes with the same master key share.
@@ -201,6 +208,40 @@ impl Keys {
         }))
     }
 
+    /// The names by which public topics know people: 32 hexadecimal digits, 128 bits of a keyed
+    /// hash. Nobody whose key is gone is among them, and nobody can tell any more who it was.
+    ///
+    /// The keys are fetched anew every time, so that one who was forgotten is not named once more.
+    pub async fn pseudonyms(
+        &self,
+        people: impl IntoIterator<Item = AthleteId>,
+    ) -> Result<HashMap<AthleteId, String>, sqlx::Error> {
+        let people: HashMap<Uuid, AthleteId> =
+            people.into_iter().map(|person| (person.uuid(), person)).collect();
+        let ids: Vec<Uuid> = people.keys().copied().collect();
+        let rows = sqlx::query!(
+            "select person, wrapped from log.personal_keys where person = any($1)",
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut pseudonyms = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let Some(person) = people.get(&row.person).copied() else { continue };
+            let hash = mac(&self.unwrap(person, &row.wrapped)?, b"pseudonym");
+            pseudonyms.insert(person, hexadecimal(&hash[..16]));
+        }
+        Ok(pseudonyms)
+    }
+
+    fn unwrap(&self, person: AthleteId, wrapped: &[u8]) -> Result<[u8; 32], sqlx::Error> {
+        decrypt(&self.master.cipher, person, wrapped)
+            .and_then(|secret| secret.try_into().ok())
+            .ok_or_else(|| {
+                sqlx::Error::Decode("a personal key is wrapped by another master key".into())
+            })
+    }
+
     async fn key(&self, person: AthleteId) -> Result<Option<Arc<PersonKey>>, sqlx::Error> {
         if let Some(known) = self.cache.get(&person).await {
             return Ok(known);
@@ -214,19 +255,18 @@ impl Keys {
         let key = match wrapped {
             None => None,
             Some(wrapped) => {
-                let secret: [u8; 32] = decrypt(&self.master.cipher, person, &wrapped)
-                    .and_then(|secret| secret.try_into().ok())
-                    .ok_or_else(|| {
-                        sqlx::Error::Decode(
-                            "a personal key is wrapped by another master key".into(),
-                        )
-                    })?;
-                Some(Arc::new(PersonKey::new(person, &secret)))
+                Some(Arc::new(PersonKey::new(person, &self.unwrap(person, &wrapped)?)))
             }
         };
         self.cache.insert(person, key.clone()).await;
         Ok(key)
     }
+}
+
+/// Whom the verifier is bound to.
+fn nobody() -> Result<AthleteId, sqlx::Error> {
+    AthleteId::new(Uuid::from_u128(0x7000_8000_0000_0000_0000))
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
 fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {

@@ -12,10 +12,11 @@ const TEMPLATE_LOCK: i64 = 0x1201;
 pub const MASTER_KEY: &str = "dGVzdCBtYXN0ZXIga2V5IHRlc3QgbWFzdGVyIGtleSE";
 
 /// Login roles with exactly the rights that the product's processes have.
-const ROLES: [(&str, &str); 3] = [
+const ROLES: [(&str, &str); 4] = [
     ("ironledger_test_api", "ironledger_api"),
     ("ironledger_test_projector", "ironledger_projector"),
     ("ironledger_test_relay", "ironledger_relay"),
+    ("ironledger_test_publisher", "ironledger_publisher"),
 ];
 
 /// A migrated database that is dropped with this value.
@@ -92,6 +93,11 @@ impl Database {
         self.url(ROLES[2].0)
     }
 
+    /// The address for a `publisher` process.
+    pub fn publisher_url(&self) -> String {
+        self.url(ROLES[3].0)
+    }
+
     fn url(&self, user: &str) -> String {
         use sqlx::ConnectOptions;
         let password = if user == self.server.get_username() { None } else { Some("test") };
@@ -119,6 +125,14 @@ impl Database {
         log::Database::new(&self.relay_url(), "ironledger test relay", 5).expect("a database")
     }
 
+    /// A connected database as a `publisher` process has it, and the keys that it reads there.
+    pub fn connect_publisher(&self) -> (log::Database, Keys) {
+        let database = log::Database::new(&self.publisher_url(), "ironledger test publisher", 5)
+            .expect("a database");
+        let keys = keys(&database);
+        (database, keys)
+    }
+
     /// The log as an `api` process has it.
     pub fn log(&self) -> Log {
         self.log_with(&self.connect_api(), &Options::default())
@@ -131,10 +145,13 @@ impl Database {
 
     /// The same by a clock that the test may move.
     pub fn log_at(&self, database: &log::Database, clock: Clock, options: &Options) -> Log {
-        let master = MasterKey::from_base64(MASTER_KEY).expect("a master key");
-        let keys = Keys::new(database.pool.clone(), master, Random::system());
-        Log::open(database, keys, clock, options)
+        Log::open(database, keys(database), clock, options)
     }
+}
+
+fn keys(database: &log::Database) -> Keys {
+    let master = MasterKey::from_base64(MASTER_KEY).expect("a master key");
+    Keys::new(database.pool.clone(), master, Random::system())
 }
 
 impl Drop for Database {

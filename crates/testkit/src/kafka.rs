@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{Partition, Position};
+use events::{Family, Partition, Position};
 use log::{Stored, kafka::Record};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -16,7 +16,7 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
-    message::OwnedMessage,
+    message::{Header, Headers, Message, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
@@ -70,6 +70,17 @@ impl Kafka {
         self.config().create().expect("an administrator")
     }
 
+    /// The public topic of a family.
+    pub fn public_topic(&self, family: Family) -> String {
+        self.settings().public_topic(family)
+    }
+
+    /// The topic of the log and the public ones.
+    fn topics(&self) -> Vec<String> {
+        let public = Family::ALL.iter().map(|family| self.public_topic(*family));
+        std::iter::once(self.topic()).chain(public).collect()
+    }
+
     /// Makes the topic of the log, other than a relay would.
     pub async fn create_topic(&self, partitions: i32, settings: &[(&str, &str)]) {
         // One that was just deleted may still be going.
@@ -83,8 +94,17 @@ impl Kafka {
         partitions: i32,
         settings: &[(&str, &str)],
     ) -> Result<(), KafkaError> {
-        let name = self.topic();
-        let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        self.try_create(&self.topic(), partitions, settings).await
+    }
+
+    /// Makes any topic.
+    pub async fn try_create(
+        &self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Result<(), KafkaError> {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
@@ -124,9 +144,14 @@ impl Kafka {
 
     /// The same, for those who disturb the broker too.
     pub async fn try_empty_topic(&self, partitions: i32) -> Result<(), KafkaError> {
+        self.try_empty(&self.topic(), partitions).await
+    }
+
+    /// The same with any topic.
+    pub async fn try_empty(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
         let mut all = TopicPartitionList::new();
         for partition in 0..partitions {
-            all.add_partition_offset(&self.topic(), partition, Offset::End)?;
+            all.add_partition_offset(topic, partition, Offset::End)?;
         }
         self.admin().delete_records(&all, &options()).await.map(drop)
     }
@@ -138,18 +163,50 @@ impl Kafka {
 
     /// The same, for those who disturb the broker too.
     pub fn try_write_foreign(&self, partition: Partition, count: usize) -> Result<(), KafkaError> {
+        self.try_write(&self.topic(), partition, count)
+    }
+
+    /// The same on any topic.
+    pub fn try_write(
+        &self,
+        topic: &str,
+        partition: Partition,
+        count: usize,
+    ) -> Result<(), KafkaError> {
         let producer: BaseProducer = self.config().create()?;
-        let topic = self.topic();
         for _ in 0..count {
-            let record = BaseRecord::to(&topic).partition(partition.0.into()).key("k").payload("?");
+            let record = BaseRecord::to(topic).partition(partition.0.into()).key("k").payload("?");
             producer.send(record).map_err(|(error, _)| error)?;
         }
         producer.flush(PATIENCE)
     }
 
+    /// Writes a record once more, with some of its headers changed.
+    pub fn forge(&self, record: &OwnedMessage, changed: &[(&str, &str)]) {
+        let producer: BaseProducer = self.config().create().expect("a producer");
+        let empty = OwnedHeaders::new();
+        let headers = record.headers().expect("headers").iter().fold(empty, |all, header| {
+            let change = changed.iter().find(|(name, _)| *name == header.key);
+            let value = change.map_or(header.value, |(_, value)| Some(value.as_bytes()));
+            all.insert(Header { key: header.key, value })
+        });
+        let copy = BaseRecord::to(record.topic())
+            .partition(record.partition())
+            .key(record.key().unwrap_or_default())
+            .payload(record.payload().unwrap_or_default())
+            .headers(headers);
+        producer.send(copy).map_err(|(error, _)| error).expect("a record that is taken");
+        producer.flush(PATIENCE).expect("a record that is written");
+    }
+
     /// Every record of the topic of the log, as it is now, by partition.
     pub async fn records(&self) -> BTreeMap<Partition, Vec<OwnedMessage>> {
-        let (config, topic) = (self.config(), self.topic());
+        self.records_of(&self.topic()).await
+    }
+
+    /// The same of any topic.
+    pub async fn records_of(&self, topic: &str) -> BTreeMap<Partition, Vec<OwnedMessage>> {
+        let (config, topic) = (self.config(), topic.to_owned());
         tokio::task::spawn_blocking(move || read_all(config, &topic)).await.expect("the records")
     }
 
@@ -178,12 +235,13 @@ fn outcome(results: Vec<TopicResult>) -> Result<(), KafkaError> {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        let (topic, admin) = (self.topic(), self.admin());
+        let (topics, admin) = (self.topics(), self.admin());
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-            runtime.block_on(admin.delete_topics(&[&topic], &options)).ok()
+            let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+            runtime.block_on(admin.delete_topics(&topics, &options)).ok()
         })
         .join()
         .ok();
@@ -208,7 +266,6 @@ fn read_all(mut config: ClientConfig, topic: &str) -> BTreeMap<Partition, Vec<Ow
         assert!(Instant::now() < deadline, "in vain waited for the end of {topic}");
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                use rdkafka::Message;
                 let partition = Partition(i16::try_from(message.partition()).expect("a partition"));
                 found.entry(partition).or_default().push(message.detach());
             }

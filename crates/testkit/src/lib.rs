@@ -11,9 +11,11 @@ mod database;
 mod kafka;
 pub mod laws;
 pub mod process;
+pub mod public;
 pub mod simulate;
 
 pub use api::{Answer, Client, Method, PASSWORD, bench, email, new_id};
 pub use database::{Database, MASTER_KEY};
 pub use kafka::{Kafka, prove_complete};
 pub use process::{App, Process, TOKEN_KEY, eventually};
+pub use public::prove_chain;

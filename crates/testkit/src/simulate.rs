@@ -81,6 +81,14 @@ impl Simulator {
         all.into_iter().map(|(athlete, _)| athlete).collect()
     }
 
+    /// Lets an athlete do so many more workouts.
+    pub async fn train(&mut self, log: &Log, athlete: Athlete, workouts: usize) {
+        for _ in 0..workouts {
+            let custom = self.uuid();
+            self.workout(log, athlete, custom).await;
+        }
+    }
+
     /// One workout with its corrections, in several appends.
     async fn workout(&mut self, log: &Log, athlete: Athlete, custom: Uuid) {
         let id = WorkoutId::new(self.uuid()).expect("an id of version 7");

@@ -112,20 +112,35 @@ async fn try_kafka(kafka: &OnKafka, url: &str, findings: &mut Findings) -> anyho
         ),
         Err(error) => findings.bad(&error.to_string(), "see docs/operations.md, \"Kafka\""),
     }
-    match kafka::lag(&database.pool).await? {
-        Lag { leader: false, events, .. } => findings.bad(
-            &format!("no relay leads; Kafka is {events} events behind the log"),
-            "run `ironledger relay`",
-        ),
-        Lag { events, seconds, .. } if seconds > 30.0 => findings.bad(
-            &format!("Kafka is {events} events, {seconds:.0} s behind the log"),
-            "see what the relay says",
-        ),
-        Lag { events, seconds, .. } => {
-            findings.good(&format!("Kafka is {events} events, {seconds:.1} s behind the log"));
+    tell_lag(kafka::lag(&database.pool).await?, "Kafka is", "relay", findings);
+    let lag = kafka::public_lag(&database.pool).await?;
+    match kafka.has_public_topics(heads.len()).await {
+        // Who has no use for them runs no publisher.
+        Ok(false) if !lag.leader => findings.good("nothing is published for everybody"),
+        Ok(_) => tell_lag(lag, "the public topics are", "publisher", findings),
+        Err(error) => {
+            findings.bad(&error.to_string(), "see docs/operations.md, \"Public topics\"");
         }
     }
     Ok(())
+}
+
+/// How far a process that publishes is behind the log.
+fn tell_lag(lag: Lag, topics: &str, process: &str, findings: &mut Findings) {
+    let Lag { leader, events, seconds } = lag;
+    if !leader {
+        findings.bad(
+            &format!("no {process} leads; {topics} {events} events behind the log"),
+            &format!("run `ironledger {process}`"),
+        );
+    } else if seconds > 30.0 {
+        findings.bad(
+            &format!("{topics} {events} events, {seconds:.0} s behind the log"),
+            &format!("see what the {process} says"),
+        );
+    } else {
+        findings.good(&format!("{topics} {events} events, {seconds:.1} s behind the log"));
+    }
 }
 
 async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ mod import;
 mod log;
 mod migrate;
 mod projector;
+mod publisher;
 mod relay;
 mod up;
 
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Api(api::Arguments),
     /// Publish the log on Kafka, for as long as it runs.
     Relay(relay::Arguments),
+    /// Publish on Kafka what everybody may see of the log, for as long as it runs.
+    Publisher(publisher::Arguments),
     /// Build one read model from the log, for as long as it runs.
     Projector(projector::Arguments),
     /// Bring the database to the shape of this version.
@@ -48,6 +51,7 @@ impl Command {
             Self::Up(arguments) => up::run(arguments).await,
             Self::Api(arguments) => api::run(arguments).await,
             Self::Relay(arguments) => relay::run(arguments).await,
+            Self::Publisher(arguments) => publisher::run(arguments).await,
             Self::Projector(arguments) => projector::run(arguments).await,
             Self::Migrate(arguments) => migrate::run(arguments).await,
             Self::Import(arguments) => import::run(arguments).await,

@@ -114,6 +114,7 @@ async fn set_up(postgres: &Postgres) -> Result<()> {
         (User::Api, "ironledger_api"),
         (User::Projector, "ironledger_projector"),
         (User::Relay, "ironledger_relay"),
+        (User::Publisher, "ironledger_publisher"),
     ];
     for (user, role) in users {
         let login = user.login();

@@ -1,4 +1,4 @@
-//! Which of several relays leads: a row with a term, kept on a connection of its own.
+//! Which of several processes leads a feed: a row with a term, kept on a connection of its own.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -21,6 +21,7 @@ const RENEW: Duration = Duration::from_secs(1);
 /// The right to publish, until it expires.
 #[derive(Debug)]
 pub(super) struct Lease {
+    feed: &'static str,
     holder: Uuid,
     /// Higher than that of every earlier leader.
     pub(super) term: i64,
@@ -36,6 +37,7 @@ impl Lease {
     pub(super) async fn take(
         database: &Database,
         connection: &mut Option<PgConnection>,
+        feed: &'static str,
         holder: Uuid,
     ) -> Result<Option<Self>, sqlx::Error> {
         let mut direct = match connection.take() {
@@ -44,20 +46,21 @@ impl Lease {
         };
         let asked = Instant::now();
         let term = sqlx::query_scalar!(
-            "insert into log.relay_lease (term, holder, expires_at)
-             values (1, $1, clock_timestamp() + make_interval(secs => $2))
-             on conflict (only_one) do update
+            "insert into log.relay_lease (feed, term, holder, expires_at)
+             values ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
+             on conflict (feed) do update
              set term = relay_lease.term + 1, holder = excluded.holder,
                  expires_at = excluded.expires_at
              where relay_lease.expires_at < clock_timestamp()
              returning term",
+            feed,
             holder,
             TTL.as_secs_f64(),
         )
         .fetch_optional(&mut direct)
         .await?;
         *connection = Some(direct);
-        Ok(term.map(|term| Self { holder, term, expires: Mutex::new(asked + TTL) }))
+        Ok(term.map(|term| Self { feed, holder, term, expires: Mutex::new(asked + TTL) }))
     }
 
     /// Whether we may still publish.
@@ -98,8 +101,9 @@ impl Lease {
         };
         let renewed = sqlx::query!(
             "update log.relay_lease
-             set expires_at = clock_timestamp() + make_interval(secs => $3)
-             where term = $1 and holder = $2",
+             set expires_at = clock_timestamp() + make_interval(secs => $4)
+             where feed = $1 and term = $2 and holder = $3",
+            self.feed,
             self.term,
             self.holder,
             TTL.as_secs_f64(),
@@ -113,7 +117,9 @@ impl Lease {
     pub(super) async fn release(self, database: &Database) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect_with(&database.direct).await?;
         sqlx::query!(
-            "update log.relay_lease set expires_at = '-infinity' where term = $1 and holder = $2",
+            "update log.relay_lease set expires_at = '-infinity'
+             where feed = $1 and term = $2 and holder = $3",
+            self.feed,
             self.term,
             self.holder,
         )

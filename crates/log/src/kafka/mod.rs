@@ -1,37 +1,49 @@
-//! The log on Kafka: how clients connect, and what the topic is called.
+//! The log on Kafka: how clients connect, and what the topics are called.
 //!
 //! Postgres is the truth, Kafka carries it to many readers: a [`Relay`] publishes the partitions
-//! of the log on the partitions of one topic, a [`Consumer`] hands them to a projector. Nothing
+//! of the log on the partitions of one topic, a [`Consumer`] hands them to a projector. Another
+//! relay publishes what everybody may see of it on the public topics, a [`Family`] each. Nothing
 //! here needs Kafka's transactions; what a topic may hold twice is told apart by positions.
 
 mod consumer;
+mod feed;
+mod leader;
 mod lease;
 mod notes;
 mod producer;
+mod public;
 mod record;
 mod relay;
 mod tail;
 mod topic;
 
 use std::{
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use events::{Family, Partition, Position};
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
     error::{KafkaError, RDKafkaErrorCode},
 };
+use sqlx::PgPool;
 
 pub use consumer::{Consumer, Received};
-pub use notes::{Lag, lag, published};
+pub use leader::Leader;
+pub use notes::Lag;
 pub use producer::CONNECTIONS;
 pub use rdkafka::error::KafkaError as Error;
+pub(crate) use record::hexadecimal;
 pub use record::{NotOurs, Record};
-pub use relay::{Leader, Relay, RelayError};
+pub use relay::{Relay, RelayError};
 pub use topic::WrongTopic;
+
+use feed::Feed;
+use topic::{Topic, Wanted};
 
 /// How Kafka is reached, and under which prefix the product's topics and groups are.
 #[derive(Debug, Clone)]
@@ -100,6 +112,11 @@ impl Kafka {
         format!("{}.log", self.prefix)
     }
 
+    /// The public topic of a family.
+    pub fn public_topic(&self, family: Family) -> String {
+        family.topic(&self.prefix)
+    }
+
     /// The consumer group of a projection.
     pub fn group(&self, projection: &str) -> String {
         format!("{}.{projection}", self.prefix)
@@ -108,7 +125,21 @@ impl Kafka {
     /// Whether the topic of the log is there; an error where it is not as a log of so many
     /// partitions needs it.
     pub async fn has_topic(&self, partitions: usize) -> Result<bool, RelayError> {
-        Ok(topic::Topic::new(self)?.check(partitions).await?)
+        self.has(vec![feed::log_topic(self)], partitions).await
+    }
+
+    /// The same of the public topics, all of them.
+    pub async fn has_public_topics(&self, partitions: usize) -> Result<bool, RelayError> {
+        self.has(feed::public_topics(self), partitions).await
+    }
+
+    async fn has(&self, wanted: Vec<Wanted>, partitions: usize) -> Result<bool, RelayError> {
+        for topic in Topic::all(self, wanted)? {
+            if !topic.check(partitions).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What all clients have in common; `name` is how operators see them.
@@ -129,6 +160,21 @@ impl Kafka {
         config.set_log_level(RDKafkaLogLevel::Warning);
         config
     }
+}
+
+/// How far the topic of the log is behind the log, as any process may ask.
+pub async fn lag(pool: &PgPool) -> Result<Lag, sqlx::Error> {
+    notes::lag(pool, Feed::LOG).await
+}
+
+/// How far the public topics are behind the log, as any process may ask.
+pub async fn public_lag(pool: &PgPool) -> Result<Lag, sqlx::Error> {
+    notes::lag(pool, Feed::PUBLIC).await
+}
+
+/// The last position of each partition that is on the topic of the log.
+pub async fn published(pool: &PgPool) -> Result<BTreeMap<Partition, Position>, sqlx::Error> {
+    notes::published(pool, Feed::LOG).await
 }
 
 /// Where librdkafka's own words go. That a broker is away is said by those who need it, once.

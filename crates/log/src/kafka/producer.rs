@@ -1,4 +1,4 @@
-//! Writing to the topic so that, within a partition, nothing is missing and nothing overtakes.
+//! Writing to topics so that, within a partition of each, nothing is missing and nothing overtakes.
 
 use std::{
     collections::BTreeMap,
@@ -27,23 +27,27 @@ const IN_FLIGHT_KIB: usize = 64 * 1024;
 /// several connections, each for every so-manieth partition.
 pub const CONNECTIONS: usize = 4;
 
-/// Publishes events, and knows which of them Kafka has. One that failed is of no more use: what
+/// The last position that Kafka has acknowledged of each partition of each topic (by its place in
+/// the list), with all before it there.
+pub(super) type Acknowledged = BTreeMap<(usize, Partition), Position>;
+
+/// Publishes records, and knows which of them Kafka has. One that failed is of no more use: what
 /// it had in its hands is thrown away, and another goes on from what Kafka has.
 pub(super) struct Producer {
     clients: Vec<ThreadedProducer<Deliveries>>,
-    topic: String,
+    topics: Arc<[String]>,
     deliveries: Arc<Inner>,
 }
 
 struct Inner {
+    topics: Arc<[String]>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last position of each partition that Kafka has acknowledged, with all before it.
-    acknowledged: BTreeMap<Partition, Position>,
+    acknowledged: Acknowledged,
     failure: Option<KafkaError>,
     /// Records handed over, and those of which we have heard since.
     handed: u64,
@@ -102,10 +106,14 @@ impl ProducerContext for Deliveries {
             Ok(message) => {
                 let partition = Partition(i16::try_from(message.partition()).unwrap_or(-1));
                 let position = Position(i64::try_from(position).unwrap_or(-1));
+                let name = message.topic();
+                let Some(topic) = self.0.topics.iter().position(|topic| topic == name) else {
+                    return;
+                };
                 let mut state = self.0.state();
                 // After a failure nothing counts any more: it may have left a hole.
                 if state.failure.is_none() {
-                    state.acknowledged.insert(partition, position);
+                    state.acknowledged.insert((topic, partition), position);
                     drop(state);
                     self.0.changed.send_replace(());
                 }
@@ -139,24 +147,30 @@ impl Kafka {
 }
 
 impl Producer {
-    /// A new producer; it connects by and by.
-    pub(super) fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
-        let inner = Arc::new(Inner { state: Mutex::default(), changed: watch::Sender::new(()) });
+    /// A new producer to these topics; it connects by and by.
+    pub(super) fn new(kafka: &Kafka, topics: Arc<[String]>) -> Result<Self, KafkaError> {
+        let (state, changed) = (Mutex::default(), watch::Sender::new(()));
+        let inner = Arc::new(Inner { topics: topics.clone(), state, changed });
         let clients = (0..CONNECTIONS)
             .map(|_| kafka.producer().create_with_context(Deliveries(inner.clone())))
             .collect::<Result<_, _>>()?;
-        Ok(Self { clients, topic: kafka.topic(), deliveries: inner })
+        Ok(Self { clients, topics, deliveries: inner })
     }
 
-    /// Hands an event over; waits while too much is on its way.
-    pub(super) async fn send(&self, event: &Stored) -> Result<(), KafkaError> {
-        let Record { key, payload, headers } = Record::of(event);
-        let mut record =
-            BaseRecord::with_opaque_to(&self.topic, event.position.0.unsigned_abs() as usize)
-                .partition(event.partition.0.into())
-                .key(&key)
-                .payload(payload)
-                .headers(headers);
+    /// Hands over the record of an event for one of the topics; waits while too much is on its way.
+    pub(super) async fn send(
+        &self,
+        topic: usize,
+        event: &Stored,
+        record: Record<'_>,
+    ) -> Result<(), KafkaError> {
+        let Record { key, payload, headers } = record;
+        let position = event.position.0.unsigned_abs() as usize;
+        let mut record = BaseRecord::with_opaque_to(&self.topics[topic], position)
+            .partition(event.partition.0.into())
+            .key(&key)
+            .payload(payload.as_ref())
+            .headers(headers);
         let client = &self.clients[usize::from(event.partition.0.unsigned_abs()) % CONNECTIONS];
         loop {
             self.check()?;
@@ -176,8 +190,8 @@ impl Producer {
         }
     }
 
-    /// The last position of each partition that Kafka has, of those sent by this producer.
-    pub(super) fn acknowledged(&self) -> BTreeMap<Partition, Position> {
+    /// What Kafka has, of what was sent by this producer.
+    pub(super) fn acknowledged(&self) -> Acknowledged {
         self.deliveries.state().acknowledged.clone()
     }
 

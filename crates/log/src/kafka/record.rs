@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::Stored;
 
 /// Before the name of an event in `ce_type`.
-const TYPE: &str = "ironledger.";
+pub(super) const TYPE: &str = "ironledger.";
 
 /// Before name and version of an event in `ce_dataschema`; the schemas say the same as their `$id`.
 const SCHEMA: &str = "urn:ironledger:event:";
@@ -35,7 +35,7 @@ pub struct Record<'a> {
     /// The owner.
     pub key: String,
     /// The payload's bytes.
-    pub payload: &'a str,
+    pub payload: Cow<'a, str>,
     /// The envelope.
     pub headers: OwnedHeaders,
 }
@@ -82,11 +82,7 @@ impl<'a> Record<'a> {
         if let Some(fingerprint) = event.fingerprint {
             headers.push(("ce_fingerprint", hexadecimal(&fingerprint).into()));
         }
-        let empty = OwnedHeaders::new_with_capacity(headers.len());
-        let headers = headers.iter().fold(empty, |all, (key, value)| {
-            all.insert(Header { key, value: Some(value.as_ref()) })
-        });
-        Self { key: owner, payload: &event.payload, headers }
+        Self { key: owner, payload: event.payload.as_str().into(), headers: owned(&headers) }
     }
 
     /// The event of a record.
@@ -135,6 +131,13 @@ impl<'a> Record<'a> {
     }
 }
 
+pub(super) fn owned(headers: &[(&str, Cow<str>)]) -> OwnedHeaders {
+    let empty = OwnedHeaders::new_with_capacity(headers.len());
+    headers
+        .iter()
+        .fold(empty, |all, (key, value)| all.insert(Header { key, value: Some(value.as_ref()) }))
+}
+
 /// The trace that an event belongs to, after W3C Trace Context: the intention that it follows from
 /// is the trace, the run of the command the span.
 fn traceparent(correlation: Uuid, causation: Uuid) -> String {
@@ -142,7 +145,7 @@ fn traceparent(correlation: Uuid, causation: Uuid) -> String {
     format!("00-{}-{}-00", correlation.simple(), hexadecimal(span))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

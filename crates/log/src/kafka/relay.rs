@@ -1,34 +1,35 @@
-//! The relay: publishes the log on Kafka, in order and without a hole, one leader at a time.
+//! The relay: publishes a feed of the log on Kafka, in order and without a hole, one leader at a
+//! time.
 //!
 //! What holds, without Kafka's transactions: **in each partition of the topic, first occurrences
 //! are in order and without a hole since the topic was last made.** A leader publishes from
 //! `max(published, last record on Kafka)` on, and a producer's records arrive as a run without a
 //! gap. A former leader that wakes up late still adds the rest of its own run. That run began at or
 //! below what the topic held, so it can only repeat, or go on where the topic ends; readers drop
-//! what they have. (What is left: a topic that is lost and made anew, or loses what it has
+//! what they have. The public feed begins at what is noted, which is on its topics too, so that the
+//! same holds there for each topic: one after the other, each record names the one before it.
+//! (What is left: a topic that is lost and made anew, or loses what it has
 //! acknowledged, while a sleeper wakes up may get the two runs the wrong way round, or a hole between
 //! them. Readers see that by the positions, and read Postgres.)
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, time::Duration};
 
 use events::{Epoch, Partition, Position};
 use rdkafka::error::KafkaError;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Kafka,
+    Kafka, Leader,
+    feed::Feed,
+    leader::PAGE,
     lease::Lease,
-    notes::{self, Lag, Lead},
-    producer::{Deliveries, Producer},
-    tail,
+    notes::{self, Lag},
+    producer::Deliveries,
     topic::{self, Topic, WrongTopic},
 };
-use crate::{Database, ReadError, Reader};
-
-/// Most events of one partition in one page.
-const PAGE: usize = 500;
+use crate::{Database, Keys, ReadError, Reader};
 
 /// How often another relay asks for the lead.
 const ASK: Duration = Duration::from_millis(500);
@@ -39,14 +40,8 @@ const POLL: Duration = Duration::from_millis(200);
 /// What Kafka has acknowledged is noted so often. A crash in between costs a look at the topic.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// The topic is held to its settings so often, and a leader that is behind says so.
+/// The topics are held to their settings so often, and a leader that is behind says so.
 const INSPECT: Duration = Duration::from_secs(5);
-
-/// What is still on its way when we are told to stop may take so long.
-const REST: Duration = Duration::from_secs(3);
-
-/// Records at the end of a partition that are looked at first, and at most.
-const WINDOW: (i64, i64) = (100, 10_000);
 
 /// Why nothing is published at the moment.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +74,9 @@ pub enum RelayError {
         /// The next one that is there.
         found: Position,
     },
+    /// Pseudonyms by another master key would name athletes anew.
+    #[error("IRONLEDGER_MASTER_KEY is not the one that this database was made with")]
+    MasterKey,
     /// Another relay leads.
     #[error("another relay leads")]
     NotLeading,
@@ -93,31 +91,31 @@ impl From<topic::Error> for RelayError {
     }
 }
 
-/// Publishes the log for as long as it leads. Run several: one leads, the others wait.
+/// Publishes the log, or what everybody may see of it, for as long as it leads. Run several: one of
+/// each feed leads, the others wait.
 pub struct Relay {
-    database: Database,
-    reader: Reader,
-    kafka: Kafka,
+    pub(super) database: Database,
+    pub(super) reader: Reader,
+    pub(super) kafka: Kafka,
+    pub(super) feed: Feed,
     holder: Uuid,
-}
-
-/// A relay that has the lead, or believes so.
-pub struct Leader<'a> {
-    relay: &'a Relay,
-    lead: Lead,
-    topic: Arc<Topic>,
-    producer: Producer,
-    /// Handed to the producer, or on the topic already.
-    sent: BTreeMap<Partition, Position>,
-    /// Noted in Postgres.
-    published: BTreeMap<Partition, Position>,
 }
 
 impl Relay {
     /// A relay of the log of a database; `holder` is its own name among relays.
     pub fn new(database: Database, kafka: Kafka, holder: Uuid) -> Self {
+        Self::of(Feed::Log, database, kafka, holder)
+    }
+
+    /// A publisher of the public topics, where athletes have the pseudonyms that `keys` give them;
+    /// `holder` is its own name among publishers.
+    pub fn public(database: Database, keys: Keys, kafka: Kafka, holder: Uuid) -> Self {
+        Self::of(Feed::Public(keys), database, kafka, holder)
+    }
+
+    fn of(feed: Feed, database: Database, kafka: Kafka, holder: Uuid) -> Self {
         let reader = Reader::open(&database);
-        Self { database, reader, kafka, holder }
+        Self { database, reader, kafka, feed, holder }
     }
 
     /// Leads whenever nobody else does, until told to stop. What goes wrong is said and tried
@@ -126,7 +124,9 @@ impl Relay {
         let mut pause = Pause::new();
         let mut connection = None;
         while !stop.is_cancelled() {
-            let lease = match Lease::take(&self.database, &mut connection, self.holder).await {
+            let asked =
+                Lease::take(&self.database, &mut connection, self.feed.name(), self.holder).await;
+            let lease = match asked {
                 Ok(Some(lease)) => lease,
                 Ok(None) => {
                     pause.reset();
@@ -153,10 +153,10 @@ impl Relay {
         }
     }
 
-    /// Takes the lead if nobody has it, and opens the topic. For those who go step by step: the
+    /// Takes the lead if nobody has it, and opens the topics. For those who go step by step: the
     /// lease is not renewed.
     pub async fn lead(&self) -> Result<Option<Leader<'_>>, RelayError> {
-        match Lease::take(&self.database, &mut None, self.holder).await? {
+        match Lease::take(&self.database, &mut None, self.feed.name(), self.holder).await? {
             Some(lease) => Leader::open(self, lease.term).await.map(Some),
             None => Ok(None),
         }
@@ -188,10 +188,10 @@ impl Relay {
     ) -> Result<(), RelayError> {
         let mut leader = Leader::open(self, lease.term).await?;
         pause.reset();
-        let (topic, partitions) = (leader.topic.clone(), leader.sent.len());
+        let (topics, partitions) = (leader.topics.clone(), leader.sent.len());
         let (epoch, deliveries) = (leader.lead.epoch, leader.producer.deliveries());
         tokio::select! {
-            error = self.watch_over(&topic, partitions, epoch, &deliveries) => return Err(error),
+            error = self.watch_over(&topics, partitions, epoch, &deliveries) => return Err(error),
             pumped = self.pump(&mut leader, lease, stop) => pumped?,
         }
         leader.finish().await
@@ -234,10 +234,10 @@ impl Relay {
         Ok(())
     }
 
-    /// Comes back when topic or log is not what it was, and tells meanwhile how far behind Kafka is.
+    /// Comes back when a topic or the log is not what it was, and tells meanwhile how far behind Kafka is.
     async fn watch_over(
         &self,
-        topic: &Topic,
+        topics: &[Topic],
         partitions: usize,
         epoch: Epoch,
         deliveries: &Deliveries,
@@ -245,7 +245,7 @@ impl Relay {
         let mut waited = None;
         loop {
             sleep(INSPECT).await;
-            match notes::lag(&self.database.pool).await {
+            match notes::lag(&self.database.pool, self.feed.name()).await {
                 Ok(Lag { events: 0, .. }) | Err(_) => {}
                 Ok(Lag { events, seconds, .. }) => {
                     tracing::info!(events, seconds, "behind the log");
@@ -256,136 +256,23 @@ impl Relay {
             {
                 return RelayError::Changed;
             }
-            match topic.check(partitions).await {
-                Ok(false) => return RelayError::Changed,
-                Err(topic::Error::Wrong(wrong)) => return wrong.into(),
-                // That Kafka is away, the producer bears; it goes on by itself.
-                Err(topic::Error::Kafka(_)) => waited = None,
-                Ok(true) => {
-                    let waiting = deliveries.waiting();
-                    // librdkafka may hold on to the leaders of a topic that was deleted.
-                    if waiting.is_some() && waiting == waited {
-                        return RelayError::Stuck;
-                    }
-                    waited = waiting;
+            let mut answered = true;
+            for topic in topics {
+                match topic.check(partitions).await {
+                    Ok(true) => {}
+                    Ok(false) => return RelayError::Changed,
+                    Err(topic::Error::Wrong(wrong)) => return wrong.into(),
+                    // That Kafka is away, the producer bears; it goes on by itself.
+                    Err(topic::Error::Kafka(_)) => answered = false,
                 }
             }
-        }
-    }
-
-    /// The last position of each partition that is on the topic, of the log's present history.
-    ///
-    /// What else lies there is passed over: foreign records, and what a restore of the log from a
-    /// backup made undone.
-    async fn last_on_topic(
-        &self,
-        heads: &BTreeMap<Partition, Position>,
-    ) -> Result<BTreeMap<Partition, Position>, RelayError> {
-        let mut last = BTreeMap::new();
-        let mut open: Vec<Partition> = heads.keys().copied().collect();
-        let mut window = WINDOW.0;
-        while !open.is_empty() && window <= WINDOW.1 {
-            let found = tail::last_events(&self.kafka, &open, window).await?;
-            // One that has fewer records than the window holds was seen whole.
-            open.retain(|partition| found.get(partition).is_some_and(|tail| tail.reaches_back));
-            for (partition, tail) in found {
-                let of_log = tail.events.into_iter().filter(|(at, _)| *at <= heads[&partition]);
-                for (position, id) in of_log {
-                    let before = BTreeMap::from([(partition, Position(position.0 - 1))]);
-                    let there = self.reader.tail(&before, 1).await?;
-                    if there
-                        .first()
-                        .is_some_and(|event| (event.position, event.id) == (position, id))
-                    {
-                        last.insert(partition, position);
-                        open.retain(|other| *other != partition);
-                        break;
-                    }
-                }
+            let waiting = deliveries.waiting().filter(|_| answered);
+            // librdkafka may hold on to the leaders of a topic that was deleted.
+            if waiting.is_some() && waiting == waited {
+                return RelayError::Stuck;
             }
-            window *= 10;
+            waited = waiting;
         }
-        Ok(last)
-    }
-}
-
-impl<'a> Leader<'a> {
-    /// Makes or checks the topic, takes over the note of what is published, and finds out where
-    /// to go on.
-    async fn open(relay: &'a Relay, term: i64) -> Result<Self, RelayError> {
-        let pool = &relay.database.pool;
-        let lead = Lead { term, epoch: relay.reader.epoch().await? };
-        let heads = relay.reader.heads().await?;
-        let topic = Arc::new(Topic::new(&relay.kafka)?);
-        topic.ensure(heads.len(), notes::published(pool).await?.len()).await?;
-
-        let mut published = notes::take_over(pool, &heads, lead).await?;
-        for (partition, position) in relay.last_on_topic(&heads).await? {
-            let noted = published.entry(partition).or_default();
-            if position < *noted {
-                let (partition, noted) = (partition.0, noted.0);
-                tracing::warn!(partition, noted, last = position.0, "the topic has lost its end");
-            }
-            *noted = position.max(*noted);
-        }
-        notes::note(pool, &published, lead).await?;
-        tracing::info!(
-            term,
-            published = published.values().map(|at| at.0).sum::<i64>(),
-            "publishes"
-        );
-        let producer = Producer::new(&relay.kafka)?;
-        Ok(Self { relay, lead, topic, producer, sent: published.clone(), published })
-    }
-
-    /// Sends the next page of every partition, and answers how many events that was.
-    pub async fn step(&mut self) -> Result<usize, RelayError> {
-        self.producer.check()?;
-        let events = self.relay.reader.tail(&self.sent, PAGE).await?;
-        for event in &events {
-            let (partition, found) = (event.partition, event.position);
-            let last = self.sent.get(&partition).copied().unwrap_or_default();
-            if event.epoch > self.lead.epoch {
-                return Err(RelayError::Changed);
-            }
-            if found != last.next() {
-                return Err(RelayError::Hole { partition, last, found });
-            }
-            self.producer.send(event).await?;
-            self.sent.insert(partition, found);
-        }
-        Ok(events.len())
-    }
-
-    /// Notes in Postgres what Kafka has acknowledged; refused when another leader has taken over.
-    pub async fn settle(&mut self) -> Result<(), RelayError> {
-        let mut moved = self.producer.acknowledged();
-        moved.retain(|partition, position| self.published.get(partition) != Some(position));
-        if !moved.is_empty() {
-            notes::note(&self.relay.database.pool, &moved, self.lead).await?;
-            self.published.extend(moved);
-        }
-        Ok(())
-    }
-
-    /// Waits until Kafka has what was sent, for as long as that may take, and notes it.
-    pub async fn finish(mut self) -> Result<(), RelayError> {
-        let mut delivered = self.producer.changes();
-        let deadline = Instant::now() + REST;
-        loop {
-            delivered.mark_unchanged();
-            self.producer.check()?;
-            self.settle().await?;
-            if self.is_settled() || Instant::now() > deadline {
-                return Ok(());
-            }
-            timeout_at(deadline, delivered.changed()).await.ok();
-        }
-    }
-
-    /// Whether all that was sent is on Kafka, and noted.
-    fn is_settled(&self) -> bool {
-        self.sent == self.published
     }
 }
 

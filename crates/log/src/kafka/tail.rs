@@ -1,4 +1,4 @@
-//! What the partitions of the topic end with.
+//! What the partitions of the topic of the log end with.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,22 +13,59 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{Kafka, Quiet, Record, blocking};
+use super::{Kafka, Quiet, Record, RelayError, blocking};
+use crate::Reader;
 
 /// A broker that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Records at the end of a partition that are looked at first, and at most.
+const WINDOW: (i64, i64) = (100, 10_000);
+
 /// The end of a partition.
 #[derive(Default)]
-pub(super) struct Tail {
+struct Tail {
     /// The events of ours among its last records, last first.
-    pub(super) events: Vec<(Position, EventId)>,
+    events: Vec<(Position, EventId)>,
     /// Whether there are records before those that were looked at.
-    pub(super) reaches_back: bool,
+    reaches_back: bool,
+}
+
+/// The last position of each partition that is on the topic, of the log's present history.
+///
+/// What else lies there is passed over: foreign records, and what a restore of the log from a
+/// backup made undone.
+pub(super) async fn last_of_log(
+    kafka: &Kafka,
+    reader: &Reader,
+    heads: &BTreeMap<Partition, Position>,
+) -> Result<BTreeMap<Partition, Position>, RelayError> {
+    let mut last = BTreeMap::new();
+    let mut open: Vec<Partition> = heads.keys().copied().collect();
+    let mut window = WINDOW.0;
+    while !open.is_empty() && window <= WINDOW.1 {
+        let found = last_events(kafka, &open, window).await?;
+        // One that has fewer records than the window holds was seen whole.
+        open.retain(|partition| found.get(partition).is_some_and(|tail| tail.reaches_back));
+        for (partition, tail) in found {
+            let of_log = tail.events.into_iter().filter(|(at, _)| *at <= heads[&partition]);
+            for (position, id) in of_log {
+                let before = BTreeMap::from([(partition, Position(position.0 - 1))]);
+                let there = reader.tail(&before, 1).await?;
+                if there.first().is_some_and(|event| (event.position, event.id) == (position, id)) {
+                    last.insert(partition, position);
+                    open.retain(|other| *other != partition);
+                    break;
+                }
+            }
+        }
+        window *= 10;
+    }
+    Ok(last)
 }
 
 /// What is among the last `window` records of each partition that has any.
-pub(super) async fn last_events(
+async fn last_events(
     kafka: &Kafka,
     partitions: &[Partition],
     window: i64,

@@ -1,4 +1,4 @@
-//! The topic of the log: made where it is missing, refused where it is wrong.
+//! The topics: made where they are missing, refused where they are wrong.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,6 @@ use super::{Kafka, Quiet, blocking};
 
 /// A broker that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a new topic keeps its records. The log keeps them for ever; the topic only has to
-/// bridge the time for which a reader may be away without reading Postgres.
-const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What the broker must take at once: our largest batch, with room.
 const LEAST_MESSAGE_BYTES: u64 = 1_000_000;
@@ -65,6 +61,19 @@ pub enum WrongTopic {
         /// What is set.
         has: String,
     },
+    /// Readers are promised that long, and athletes no longer.
+    #[error(
+        "topic {topic} has retention.ms={has}, and needs {wants}: \
+         kafka-configs.sh --alter --topic {topic} --add-config retention.ms={wants}"
+    )]
+    Retention {
+        /// Its name.
+        topic: String,
+        /// What is set.
+        has: String,
+        /// What must be set.
+        wants: u128,
+    },
 }
 
 /// Why there is no topic to write to.
@@ -76,18 +85,33 @@ pub(super) enum Error {
     Kafka(#[from] KafkaError),
 }
 
-/// Looks after the topic.
+/// What a topic must be, beside the log that it is made from.
+pub(super) struct Wanted {
+    pub(super) name: String,
+    /// How long a new one keeps its records.
+    pub(super) retention: Duration,
+    /// Whether it may keep them neither shorter nor longer.
+    pub(super) promised: bool,
+}
+
+/// Looks after a topic.
 pub(super) struct Topic {
-    name: String,
+    wanted: Wanted,
     admin: Arc<AdminClient<Quiet>>,
 }
 
 impl Topic {
-    pub(super) fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+    /// One administrator for all of them.
+    pub(super) fn all(kafka: &Kafka, wanted: Vec<Wanted>) -> Result<Vec<Self>, KafkaError> {
         let mut config = kafka.client("ironledger-relay");
         // Nobody polls an administrator for its log lines: they would only pile up.
         config.set_log_level(RDKafkaLogLevel::Emerg);
-        Ok(Self { name: kafka.topic(), admin: Arc::new(config.create_with_context(Quiet)?) })
+        let admin: Arc<AdminClient<Quiet>> = Arc::new(config.create_with_context(Quiet)?);
+        Ok(wanted.into_iter().map(|wanted| Self { wanted, admin: admin.clone() }).collect())
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.wanted.name
     }
 
     /// Makes the topic where it is missing, and holds it to what the log needs.
@@ -102,7 +126,7 @@ impl Topic {
                 Some(has) if has == partitions => return self.check_settings().await,
                 Some(has) if has == before && has < partitions => self.grow(partitions).await?,
                 Some(has) => {
-                    let (topic, wants) = (self.name.clone(), partitions);
+                    let (topic, wants) = (self.wanted.name.clone(), partitions);
                     return Err(WrongTopic::Partitions { topic, has, wants }.into());
                 }
             }
@@ -120,7 +144,7 @@ impl Topic {
             None => Ok(false),
             Some(has) if has == partitions => self.check_settings().await.map(|()| true),
             Some(has) => {
-                let (topic, wants) = (self.name.clone(), partitions);
+                let (topic, wants) = (self.wanted.name.clone(), partitions);
                 Err(WrongTopic::Partitions { topic, has, wants }.into())
             }
         }
@@ -128,7 +152,7 @@ impl Topic {
 
     /// How many partitions it has, once each has a leader; `None` when there is no such topic.
     async fn partitions(&self) -> Result<Option<usize>, KafkaError> {
-        let (admin, name) = (self.admin.clone(), self.name.clone());
+        let (admin, name) = (self.admin.clone(), self.wanted.name.clone());
         blocking(move || {
             let metadata = admin.inner().fetch_metadata(Some(&name), PATIENCE)?;
             let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
@@ -144,29 +168,33 @@ impl Topic {
     }
 
     async fn create(&self, partitions: usize) -> Result<(), KafkaError> {
-        let retention = RETENTION.as_millis().to_string();
+        let retention = self.wanted.retention.as_millis().to_string();
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         // As many replicas as the cluster has by default.
-        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(-1))
+        let topic = NewTopic::new(&self.wanted.name, partitions, TopicReplication::Fixed(-1))
             .set("cleanup.policy", "delete")
             .set("max.message.bytes", MESSAGE_BYTES)
             .set("retention.ms", &retention);
         if done(self.admin.create_topics([&topic], &options()).await?)? {
-            tracing::info!(topic = self.name, partitions, "made the topic");
+            tracing::info!(topic = self.wanted.name, partitions, "made the topic");
         }
         Ok(())
     }
 
     async fn grow(&self, partitions: usize) -> Result<(), KafkaError> {
-        let wanted = NewPartitions::new(&self.name, partitions);
+        let wanted = NewPartitions::new(&self.wanted.name, partitions);
         if done(self.admin.create_partitions([&wanted], &options()).await?)? {
-            tracing::info!(topic = self.name, partitions, "the topic has grown with the log");
+            tracing::info!(
+                topic = self.wanted.name,
+                partitions,
+                "the topic has grown with the log"
+            );
         }
         Ok(())
     }
 
     async fn check_settings(&self) -> Result<(), Error> {
-        let topic = ResourceSpecifier::Topic(&self.name);
+        let topic = ResourceSpecifier::Topic(&self.wanted.name);
         let described = self.admin.describe_configs([&topic], &options()).await?;
         let settings = match described.into_iter().next() {
             Some(Ok(settings)) => settings,
@@ -177,10 +205,19 @@ impl Topic {
             |name| settings.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default();
         let (policy, bytes) = (value("cleanup.policy"), value("max.message.bytes"));
         if policy != "delete" {
-            return Err(WrongTopic::CleanupPolicy { topic: self.name.clone(), has: policy }.into());
+            return Err(
+                WrongTopic::CleanupPolicy { topic: self.wanted.name.clone(), has: policy }.into()
+            );
         }
         if bytes.parse().is_ok_and(|bytes: u64| bytes < LEAST_MESSAGE_BYTES) {
-            return Err(WrongTopic::MessageBytes { topic: self.name.clone(), has: bytes }.into());
+            return Err(
+                WrongTopic::MessageBytes { topic: self.wanted.name.clone(), has: bytes }.into()
+            );
+        }
+        let (has, wants) = (value("retention.ms"), self.wanted.retention.as_millis());
+        if self.wanted.promised && has != wants.to_string() {
+            let topic = self.wanted.name.clone();
+            return Err(WrongTopic::Retention { topic, has, wants }.into());
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub(crate) fn document(samples: &BTreeMap<Key, Value>) -> Result<Value, Box<dyn 
     for family in Family::ALL {
         let messages = public.remove(&family).unwrap_or_default();
         channels.insert(family.name().to_owned(), public_channel(family, messages));
-        let does = "The relay publishes events of this family, without personal fields.";
+        let does = "The publisher publishes events of this family, without personal fields.";
         let mut operation = String::from("publish");
         let mut letters = family.name().chars();
         operation.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
@@ -115,14 +115,18 @@ fn public_channel(family: Family, messages: Map<String, Value>) -> Value {
              follows on; one whose `ce_previousposition` is above it proves that records are \
              missing. A new `ce_epoch` says that the log was restored from a backup: what you \
              have of its partition above its `ce_previousposition` is not history any more.\n\n\
+             The chain is of what was published: it passes over events of an athlete who was \
+             erased before their turn came. Where retention has taken the oldest records, the \
+             first one that is there names one before it that is not.\n\n\
              **Retention.** 30 days. Keep what you need longer.\n\n\
              **Versions.** Every record is of the current version of its type, which \
              `ce_dataschema` names. Within this topic fields are only ever added: none is taken \
              away, renamed or retyped, and one that is always there stays so. A field may take \
              words or values that it never took before only with a new version: pass over what \
              you do not know. What cannot keep to this goes to a topic `v2` beside this one.\n\n\
-             **Erasure.** When an athlete is erased, nobody can tell any more whose pseudonym it \
-             was.",
+             **Erasure.** When an athlete is erased, nothing more of them is published, and nobody \
+             can tell any more whose pseudonym it was. Pseudonymised is not anonymous: days, \
+             weights and ids of workouts may still tell who somebody is to those who know them.",
             family.name()
         ),
         "messages": messages,
@@ -246,12 +250,12 @@ const PUBLIC_HEADERS: [Header; 11] = [
     (
         "ce_id",
         true,
-        "`<kind of stream>-<stream id>/<version>`: unique with `ce_subject`. The id of a stream \
-         that is named after its athlete is the pseudonym.",
+        "`<pseudonym>/<kind of stream>-<stream id>/<version>`: the event's identity, everywhere. \
+         The id of a stream that is named after its athlete is the pseudonym.",
     ),
     ("ce_source", true, "`urn:ironledger:public`."),
     ("ce_type", true, "`ironledger.` and the name of the event type."),
-    ("ce_subject", true, "The athlete's pseudonym; the key too."),
+    ("ce_subject", true, "The athlete's pseudonym, 32 hexadecimal digits; the key too."),
     ("ce_dataschema", true, "`urn:ironledger:public:<type>:<version>`: the `$id` of the schema."),
     ("ce_time", true, "When it happened, in the athlete's life; RFC 3339, UTC."),
     ("ce_position", true, "Its position in its partition of the log."),
