@@ -281,12 +281,13 @@ def plot(table, path):
     floor = [0.0] * len(mondays)
     for label, names in shown:
         heights = [float(sum(by_muscle[name][monday] for name in names)) for monday in mondays]
-        axes.bar(mondays, heights, width=6, bottom=floor, label=label)
+        axes.bar(mondays, heights, width=6, bottom=floor, align="edge", label=label)
         floor = [below + height for below, height in zip(floor, heights)]
     axes.set_title("Weekly tonnage per primary muscle")
     axes.set_xlabel("week beginning (UTC)")
     axes.set_ylabel("tonnes")
     if shown:
+        axes.set_ylim(0, 1.2 * max(floor))
         axes.legend(loc="upper left", ncols=3)
     figure.savefig(path, format="png", dpi=100)
 
