@@ -62,7 +62,7 @@ fn sentences(missing: &[(NotInstalled, &str)]) -> String {
 }
 
 /// Installs everything in one go. The output goes where it is in nobody's way.
-fn apt(missing: &[(NotInstalled, &str)]) -> Result<()> {
+pub(crate) fn apt(missing: &[(NotInstalled, &str)]) -> Result<()> {
     let sentences = sentences(missing);
     ensure!(on_path("apt-get"), "{sentences}");
     let root = is_root()?;

@@ -5,6 +5,7 @@
 mod cargo;
 mod generated;
 mod install;
+mod python;
 mod run;
 mod services;
 mod sqlx;

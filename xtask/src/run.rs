@@ -8,6 +8,7 @@ use servers::Settings;
 use crate::{
     cargo::{self, cargo},
     install::install,
+    python,
     services::{
         Service::{self, Kafka, Postgres},
         Session,
@@ -65,10 +66,11 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     cargo::run(build)?;
     let build = began.elapsed();
 
+    let python = python::python()?;
     let servers = Session::start("test", &Service::ALL, Settings::Fleeting)?;
     let began = Instant::now();
     let mut tests = cargo(tool);
-    tests.args(all).args(arguments).envs(servers.variables());
+    tests.args(all).args(arguments).envs(servers.variables()).env(python::VARIABLE, &python);
     let mut outcome = cargo::run(tests);
     if nextest && arguments.is_empty() && outcome.is_ok() {
         // Which nextest leaves out.
