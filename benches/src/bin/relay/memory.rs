@@ -34,7 +34,7 @@ pub(crate) struct Made {
 impl Made {
     pub(crate) fn of(event: &Stored) -> Self {
         let Record { key, payload, headers } = Record::of(event);
-        Self { partition: event.partition.0.into(), key, payload: payload.to_owned(), headers }
+        Self { partition: event.partition.0.into(), key, payload: payload.into_owned(), headers }
     }
 }
 
