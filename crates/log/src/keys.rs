@@ -18,7 +18,9 @@ use crate::{Random, kafka::hexadecimal};
 
 /// The key that wraps the keys of persons: 32 bytes from configuration, never stored in Postgres.
 #[derive(Clone)]
-pub struct MasterKey {
+pub struct MasterKey(Arc<Master>);
+
+struct Master {
     cipher: Aes256Gcm,
     peers: PeerSecret,
 }
@@ -35,7 +37,7 @@ impl MasterKey {
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or("the master key must be base64 of 32 bytes")?;
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
-        Ok(Self { cipher, peers: keyed(&mac(&bytes, b"peers")) })
+        Ok(Self(Arc::new(Master { cipher, peers: keyed(&mac(&bytes, b"peers")) })))
     }
 }
 
@@ -94,7 +96,7 @@ impl Keys {
     /// Whether the master key is the one that this database's keys are wrapped with; the first one
     /// that asks becomes it.
     pub async fn master_key_fits(&self) -> Result<bool, sqlx::Error> {
-        let verifier = encrypt(&self.master.cipher, nobody()?, &self.random, VERIFIER);
+        let verifier = encrypt(&self.master.0.cipher, nobody()?, &self.random, VERIFIER);
         sqlx::query!(
             "insert into log.master_key (verifier) values ($1) on conflict do nothing",
             verifier
@@ -111,13 +113,13 @@ impl Keys {
             .await?;
         let nobody = nobody()?;
         Ok(verifier.map(|verifier| {
-            decrypt(&self.master.cipher, nobody, &verifier).as_deref() == Some(VERIFIER)
+            decrypt(&self.master.0.cipher, nobody, &verifier).as_deref() == Some(VERIFIER)
         }))
     }
 
     /// What processes with the same master key share.
     pub(crate) fn peer_secret(&self) -> PeerSecret {
-        self.master.peers.clone()
+        self.master.0.peers.clone()
     }
 
     /// Makes the key of a person, within the caller's transaction.
@@ -128,7 +130,7 @@ impl Keys {
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         let wrapped =
-            encrypt(&self.master.cipher, person, &self.random, &self.random.bytes::<32>());
+            encrypt(&self.master.0.cipher, person, &self.random, &self.random.bytes::<32>());
         sqlx::query!(
             "insert into log.personal_keys (person, wrapped, created_at) values ($1, $2, $3)",
             person.uuid(),
@@ -235,7 +237,7 @@ impl Keys {
     }
 
     fn unwrap(&self, person: AthleteId, wrapped: &[u8]) -> Result<[u8; 32], sqlx::Error> {
-        decrypt(&self.master.cipher, person, wrapped)
+        decrypt(&self.master.0.cipher, person, wrapped)
             .and_then(|secret| secret.try_into().ok())
             .ok_or_else(|| {
                 sqlx::Error::Decode("a personal key is wrapped by another master key".into())

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::{
     AppendError, Appended, ClientId, Clock, Database, Keep, Options,
     append::table_of,
+    columns::{Answers, Columns},
     truth::{self, Truth},
     wake::Wake,
 };
@@ -414,18 +415,7 @@ impl Lane {
         if plan.taken.is_empty() {
             return Ok(recorded_at);
         }
-        let mut columns = Columns::default();
-        for taken in &plan.taken {
-            let mut position = taken.before;
-            for write in &taken.request.writes {
-                let mut version = write.expected;
-                for row in &write.rows {
-                    position = position.next();
-                    version = version.next();
-                    columns.push(&taken.request, write.stream, position, version, row);
-                }
-            }
-        }
+        let columns = Columns::of(plan);
         let answers = Answers::of(plan);
         let Some(connection) = self.connection.as_mut() else { return Err(Failure::Broken) };
         /// The events of the plan, after what else the same statement does.
@@ -534,9 +524,9 @@ enum Verdict {
 
 /// What a batch comes to.
 #[derive(Default)]
-struct Plan {
+pub(crate) struct Plan {
     /// To be inserted now.
-    taken: Vec<Taken>,
+    pub(crate) taken: Vec<Taken>,
     /// To be decided once these are settled.
     later: VecDeque<Request>,
     /// Where partitions, streams and client-made ids will be once this is inserted.
@@ -565,10 +555,10 @@ impl Plan {
 }
 
 /// An append with its place: after position `before`, up to and with position `last`.
-struct Taken {
-    before: Position,
-    last: Position,
-    request: Request,
+pub(crate) struct Taken {
+    pub(crate) before: Position,
+    pub(crate) last: Position,
+    pub(crate) request: Request,
 }
 
 impl Write {
@@ -633,75 +623,5 @@ impl From<sqlx::Error> for Failure {
                 Self::Broken
             }
         }
-    }
-}
-
-/// The rows of a plan, column by column.
-#[derive(Default)]
-struct Columns<'a> {
-    partition: Vec<i16>,
-    position: Vec<i64>,
-    owner: Vec<Uuid>,
-    stream_kind: Vec<i16>,
-    stream_id: Vec<Uuid>,
-    version: Vec<i32>,
-    name: Vec<&'a str>,
-    type_version: Vec<i16>,
-    client_id: Vec<Option<Uuid>>,
-    fingerprint: Vec<Option<&'a [u8]>>,
-    metadata: Vec<&'a str>,
-    payload: Vec<&'a str>,
-}
-
-impl<'a> Columns<'a> {
-    fn push(
-        &mut self,
-        request: &Request,
-        stream: Stream,
-        position: Position,
-        version: Version,
-        row: &'a Row,
-    ) {
-        self.partition.push(request.partition.0);
-        self.position.push(position.0);
-        self.owner.push(request.owner.uuid());
-        self.stream_kind.push(stream.kind.code());
-        self.stream_id.push(stream.id);
-        self.version.push(version.0);
-        self.name.push(&row.name);
-        self.type_version.push(row.type_version);
-        self.client_id.push(row.client.and_then(|client| client.id));
-        self.fingerprint.push(row.client.as_ref().map(|client| client.fingerprint.as_slice()));
-        self.metadata.push(&row.metadata);
-        self.payload.push(&row.payload);
-    }
-}
-
-/// The answers that a plan keeps, column by column.
-#[derive(Default)]
-struct Answers<'a> {
-    owner: Vec<Uuid>,
-    actor: Vec<Uuid>,
-    key: Vec<&'a [u8]>,
-    said: Vec<&'a [u8]>,
-    partition: Vec<i16>,
-    position: Vec<i64>,
-    answer: Vec<&'a [u8]>,
-}
-
-impl<'a> Answers<'a> {
-    fn of(plan: &'a Plan) -> Self {
-        let mut all = Self::default();
-        for taken in &plan.taken {
-            let Some(Keep { key, answer }) = &taken.request.keep else { continue };
-            all.owner.push(taken.request.owner.uuid());
-            all.actor.push(key.actor);
-            all.key.push(&key.key);
-            all.said.push(&key.said);
-            all.partition.push(taken.request.partition.0);
-            all.position.push(taken.last.0);
-            all.answer.push(answer);
-        }
-        all
     }
 }

@@ -8,6 +8,7 @@
 mod answers;
 mod append;
 mod clock;
+mod columns;
 mod database;
 pub mod kafka;
 mod keys;
