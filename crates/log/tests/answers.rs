@@ -71,7 +71,7 @@ async fn a_key_is_used_once_and_its_answer_is_there_if_and_only_if_the_events_ar
     let (first, answer) = match (one, two) {
         (Ok(first), Err(AppendError::KeyUsed)) => (first, "one"),
         (Err(AppendError::KeyUsed), Ok(first)) => (first, "two"),
-        both => panic!("{both:?}"),
+        both => unreachable!("one of the two: {both:?}"),
     };
     assert_eq!(keeping("three").await, Err(AppendError::KeyUsed));
     let key = keep(athlete, 1, "").key;

@@ -106,7 +106,7 @@ impl World {
                 self.expire().await;
                 None
             }
-            Err(error) => panic!("{error}"),
+            Err(error) => unreachable!("a publisher leads or waits for Kafka: {error}"),
         })
         .await
     }
