@@ -28,7 +28,11 @@ fn no_personal_field_survives_and_the_rest_is_of_the_public_schema() {
 
         let payload: Value = serde_json::from_str(&public).unwrap();
         let current = TYPES.iter().find(|other| other.name == kind.name && other.current).unwrap();
-        let schema = public_schema(current).unwrap().to_value();
+        let Some(schema) = public_schema(current) else {
+            assert_eq!(kind.family, None, "{}", kind.name);
+            continue;
+        };
+        let schema = schema.to_value();
         let id = format!("urn:ironledger:public:{}:{}", current.name, current.version);
         assert_eq!(schema["$id"], id);
         assert!(!schema.to_string().contains("x-personal"), "{schema}");

@@ -288,7 +288,7 @@ async fn the_command_line_shows_the_log() {
 
     let said = run(&["log", "tail", "--lines", "3"], true).await;
     assert_eq!(said.lines().count(), 3, "{said}");
-    assert!(said.lines().all(|line| line.contains("SetLogged v1") && line.ends_with("self")));
+    assert!(said.lines().all(|line| line.contains("SetLogged v2") && line.ends_with("self")));
     let said = run(&["log", "tail", "--json", "--type", "WorkoutStarted"], true).await;
     assert_eq!(lines(&said)[0]["stream"], stream);
     let said = run(&["log", "tail", "--json", "--athlete", &id, "--lines", "1000"], true).await;
@@ -298,13 +298,13 @@ async fn the_command_line_shows_the_log() {
     let partition = lines(&said)[0]["partition"].clone();
 
     let said = run(&["log", "show", &partition.to_string(), "3"], true).await;
-    assert!(said.starts_with("SetLogged v1") && said.contains("\"reps\": 1"), "{said}");
+    assert!(said.starts_with("SetLogged v2") && said.contains("\"reps\": 1"), "{said}");
     let said = run(&["log", "show", &stream, "--athlete", &id, "--json"], true).await;
     let versions = lines(&said).iter().map(|event| event["version"].as_i64()).collect::<Vec<_>>();
     assert_eq!(versions, (1..=6).map(Some).collect::<Vec<_>>());
 
     let said = run(&["log", "stats"], true).await;
-    for wanted in ["types of all 7 events", "SetLogged v1", "events_0_to_7"] {
+    for wanted in ["types of all 7 events", "SetLogged v2", "events_0_to_7"] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
     let said = lines(&run(&["log", "stats", "--json"], true).await);
