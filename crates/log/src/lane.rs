@@ -403,7 +403,11 @@ impl Lane {
             let end = if inserted.is_ok() { "commit" } else { "rollback" };
             match timeout(STATEMENT_TIMEOUT, connection.execute(end)).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return inserted.and(Err(Failure::Broken)),
+                // Nobody knows where the transaction stands: the next one begins on a new connection.
+                Ok(Err(_)) | Err(_) => {
+                    self.connection = None;
+                    return inserted.and(Err(Failure::Broken));
+                }
             }
         }
         inserted
