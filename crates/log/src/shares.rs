@@ -90,6 +90,18 @@ impl Shares {
         Ok(ours)
     }
 
+    /// Whether anybody takes a share of this work now.
+    pub async fn are_taken(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar!(
+            r#"select exists (
+                   select from log.members where work = $1 and expires_at >= clock_timestamp()
+               ) as "taken!""#,
+            self.work,
+        )
+        .fetch_one(&self.pool)
+        .await
+    }
+
     /// Which numbers others have, and where those are reached.
     pub async fn others(&self) -> Result<BTreeMap<i16, String>, sqlx::Error> {
         let rows = sqlx::query!(

@@ -223,7 +223,9 @@ impl<P: Projection> Projector<P> {
         if net.look(&heads, &positions, &published) {
             self.doubt();
         }
-        // Without the group there are the leases, as without Kafka.
+        // Without the group there are the leases, as without Kafka. Who moves partitions so hides
+        // from the others that nobody else does: they join as soon as they see a member.
+        net.shares |= net.is_alone() && shares.are_taken().await?;
         if net.shares && net.owned.is_empty() {
             let ours: BTreeSet<Partition> = self.share(shares).await?.into_iter().collect();
             if ours != net.helped {
@@ -302,8 +304,7 @@ impl Net {
                 (self.owned.contains(&partition), self.helped.contains(&partition));
             if nobody && !owned && !helped && !self.shares {
                 tracing::warn!(partition = partition.0, "nobody moves this partition; helping");
-                if self.owned.is_empty() && self.alone.is_some_and(|since| since.elapsed() >= HELP)
-                {
+                if self.is_alone() {
                     self.shares = true;
                 } else {
                     self.helped.insert(partition);
@@ -318,6 +319,11 @@ impl Net {
         }
         self.helped.retain(|partition| !self.owned.contains(partition));
         new
+    }
+
+    /// The group has given us nothing for long.
+    fn is_alone(&self) -> bool {
+        self.owned.is_empty() && self.alone.is_some_and(|since| since.elapsed() >= HELP)
     }
 
     /// After a failed batch: what was helped has an owner that moves it, or will be seen again.
