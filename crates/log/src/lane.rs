@@ -422,7 +422,8 @@ impl Lane {
         let columns = Columns::of(plan);
         let answers = Answers::of(plan);
         let Some(connection) = self.connection.as_mut() else { return Err(Failure::Broken) };
-        /// The events of the plan, after what else the same statement does.
+        /// The events of the plan, after what else the same statement does. Arrays in the list are
+        /// taken element by element; in `from`, each would first be written to a store of its own.
         macro_rules! insert {
             ($with:literal $(, $more:expr)*) => {
                 sqlx::query!(
@@ -430,13 +431,10 @@ impl Lane {
                         + " insert into log.events (partition, position, epoch, owner, stream_kind,
                  stream_id, version, type, type_version, recorded_at, client_id, fingerprint, metadata,
                  payload)
-             select partition, position, $12, owner, stream_kind, stream_id,
-                 version, type, type_version, $13, client_id, fingerprint, metadata, payload
-             from unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::uuid[],
-                 $6::integer[], $7::text[], $8::smallint[], $9::uuid[], $10::bytea[], $11::text[],
-                 $14::text[])
-                 as rows (partition, position, owner, stream_kind, stream_id,
-                     version, type, type_version, client_id, fingerprint, metadata, payload)",
+             select unnest($1::smallint[]), unnest($2::bigint[]), $12, unnest($3::uuid[]),
+                 unnest($4::smallint[]), unnest($5::uuid[]), unnest($6::integer[]),
+                 unnest($7::text[]), unnest($8::smallint[]), $13, unnest($9::uuid[]),
+                 unnest($10::bytea[]), unnest($11::text[]), unnest($14::text[])",
                     &columns.partition,
                     &columns.position,
                     &columns.owner,
@@ -464,10 +462,9 @@ impl Lane {
                 "with kept as (
                  insert into log.kept_answers (owner, actor, key, said, kept_at, partition,
                      position, epoch, answer)
-                 select owner, actor, key, said, $13, partition, position, $12, answer
-                 from unnest($15::uuid[], $16::uuid[], $17::bytea[], $18::bytea[], $19::smallint[],
-                     $20::bigint[], $21::bytea[])
-                     as rows (owner, actor, key, said, partition, position, answer)
+                 select unnest($15::uuid[]), unnest($16::uuid[]), unnest($17::bytea[]),
+                     unnest($18::bytea[]), $13, unnest($19::smallint[]), unnest($20::bigint[]),
+                     $12, unnest($21::bytea[])
              )",
                 &answers.owner,
                 &answers.actor,
