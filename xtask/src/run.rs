@@ -32,6 +32,7 @@ struct Program {
 #[rustfmt::skip]
 const PROGRAMS: &[Program] = &[
     Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false },
+    Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false },
     Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },

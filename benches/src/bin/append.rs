@@ -8,39 +8,21 @@ use std::{
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
+use benches::{callers, mean, measure, percentile, season};
 use clap::Parser;
-use events::{
-    Actor, AthleteId, Channel, Event, ExerciseId, Metadata, Partition, Personal, Reps, Rpe,
-    Seconds, SetId, SetKind, SetLogged, SetNumber, SetValues, Side, Stream, Version, Weight,
-    WeightUnit, WorkoutId,
-};
-use log::{
-    Append, ClientId, Clock, IdempotencyKey, Keep, Keys, Log, MasterKey, NewEvent, Options, Random,
-    Write,
-};
+use log::{Clock, Keys, Log, MasterKey, Options, Random};
 use servers::Postgres;
 use sqlx::PgPool;
+use testkit::new_id;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-/// Sets of a workout.
+/// Sets of a workout of pgbench's.
 const SETS: i32 = 20;
-
-/// One set in so many has notes, which are sealed.
-const NOTES_EVERY: usize = 20;
-
-/// What a command is recognised by, beside its id: its text.
-const SAID: &[u8] = br#"["log_set",{"exercise":"bench-press-barbell","kind":"normal","number":1,
-    "reps":8,"rest_seconds":150,"rpe":8.5,"weight":{"kg":"82.5","unit":"kg","value":"82.5"}}]"#;
-
-/// Before it is measured.
-const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Until several processes have shared the tables, and know each other's.
 const SETTLING: Duration = Duration::from_secs(4);
@@ -87,7 +69,7 @@ async fn main() -> Result<()> {
     let pool = PgPool::connect(&database.owner_url()).await?;
     let options = Options { lanes: arguments.lanes, ..Options::default() };
     let log = database.log_with(&database.connect_api(), &options);
-    let mut callers = callers(&arguments, &log, &pool).await?;
+    let mut callers = callers(arguments.callers, arguments.partitions, &log, &pool).await?;
     callers[0].append(&log, arguments.keys).await?;
     prepare_plain(&pool).await?;
     season(&pool).await?;
@@ -100,7 +82,7 @@ async fn main() -> Result<()> {
             together.push(several(&arguments, &database.api_url()).await?);
             eprintln!("ours in {} processes {:.0}/s", arguments.processes, mean(&together));
         }
-        let measured = measure(&log, callers, &arguments).await?;
+        let measured = measure(&log, callers, arguments.seconds, arguments.keys).await?;
         callers = measured.callers;
         ours.push(measured.per_second);
         latencies.extend(measured.latencies);
@@ -173,143 +155,12 @@ async fn share(arguments: &Arguments, url: &str) -> Result<()> {
     });
     // Until leases and routes are settled, and the others are there too.
     tokio::time::sleep(SETTLING).await;
-    let callers = callers(arguments, &log, &database.pool).await?;
-    let measured = measure(&log, callers, arguments).await?;
+    let callers = callers(arguments.callers, arguments.partitions, &log, &database.pool).await?;
+    let measured = measure(&log, callers, arguments.seconds, arguments.keys).await?;
     println!("{:.1}", measured.per_second);
     stop.cancel();
     shared.await?;
     Ok(())
-}
-
-/// One of those who log sets at the same time.
-struct Caller {
-    /// In several partitions, in turn.
-    owners: Vec<(AthleteId, Partition)>,
-    owner: usize,
-    workout: Stream,
-    version: Version,
-    appends: usize,
-}
-
-async fn callers(arguments: &Arguments, log: &Log, pool: &PgPool) -> Result<Vec<Caller>> {
-    let mut partitions = (0..arguments.partitions).cycle();
-    let mut callers = Vec::new();
-    let mut transaction = pool.begin().await?;
-    for _ in 0..arguments.callers {
-        let mut owners = Vec::new();
-        for partition in partitions.by_ref().take(4) {
-            let owner = AthleteId::new(fresh())?;
-            log.keys().create(&mut transaction, owner, Clock::system().now()).await?;
-            owners.push((owner, Partition(partition)));
-        }
-        // Not all begin a workout at the same moment.
-        let appends = callers.len() * 7;
-        let workout = workout()?;
-        callers.push(Caller { owners, owner: 0, workout, version: Version(0), appends });
-    }
-    transaction.commit().await?;
-    Ok(callers)
-}
-
-impl Caller {
-    async fn append(&mut self, log: &Log, with_key: bool) -> Result<()> {
-        if self.version.0 == SETS {
-            self.owner = (self.owner + 1) % self.owners.len();
-            (self.workout, self.version) = (workout()?, Version(0));
-        }
-        let (owner, partition) = self.owners[self.owner];
-        self.appends += 1;
-        let logged = set_logged(self.version, self.appends.is_multiple_of(NOTES_EVERY))?;
-        let id = logged.set_id.uuid();
-        let said = [id.as_bytes(), SAID].concat();
-        let fingerprint = log.keys().fingerprint(owner, &said).await?.context("a key")?;
-        let event = NewEvent {
-            event: Event::from(logged),
-            metadata: metadata(owner),
-            client: Some(ClientId { id: Some(id), fingerprint }),
-        };
-        let write = Write { stream: self.workout, expected: self.version, events: vec![event] };
-        let keep = with_key.then(|| Keep {
-            key: IdempotencyKey { actor: owner.uuid(), key: id.into_bytes(), said: fingerprint },
-            answer: SAID.to_vec(),
-        });
-        let append = Append { owner, partition, writes: vec![write] };
-        log.append_and_keep(append, keep).await?;
-        self.version = self.version.next();
-        Ok(())
-    }
-}
-
-struct Measured {
-    callers: Vec<Caller>,
-    per_second: f64,
-    latencies: Vec<Duration>,
-}
-
-async fn measure(log: &Log, callers: Vec<Caller>, arguments: &Arguments) -> Result<Measured> {
-    let begin = Instant::now() + WARM_UP;
-    let end = begin + Duration::from_secs(arguments.seconds);
-    let (log, with_keys) = (Arc::new(log.clone()), arguments.keys);
-    let tasks = callers.into_iter().map(|mut caller| {
-        let log = log.clone();
-        tokio::spawn(async move {
-            let mut latencies = Vec::new();
-            let mut before = Instant::now();
-            while before < end {
-                caller.append(&log, with_keys).await?;
-                let after = Instant::now();
-                if before >= begin && after <= end {
-                    latencies.push(after - before);
-                }
-                before = after;
-            }
-            anyhow::Ok((caller, latencies))
-        })
-    });
-    let (mut callers, mut latencies) = (Vec::new(), Vec::new());
-    for task in tasks.collect::<Vec<_>>() {
-        let (caller, some) = task.await??;
-        callers.push(caller);
-        latencies.extend(some);
-    }
-    let per_second = latencies.len() as f64 / (end - begin).as_secs_f64();
-    Ok(Measured { callers, per_second, latencies })
-}
-
-fn set_logged(version: Version, with_notes: bool) -> Result<SetLogged> {
-    let notes = "Felt heavy, left elbow complained on the last two reps; more warm-up next time.";
-    Ok(SetLogged {
-        set_id: SetId::new(fresh())?,
-        set: SetValues {
-            exercise: ExerciseId::System("bench-press-barbell".into()),
-            number: SetNumber::new(i64::from(version.0 % 5) + 1)?,
-            kind: SetKind::Normal,
-            side: Side::Both,
-            reps: Some(Reps::new(8)?),
-            weight: Some(Weight::new("82.5".parse()?, WeightUnit::Kg)?),
-            rpe: Some(Rpe::new(8.5)?),
-            rest_seconds: Some(Seconds::new(150)?),
-            duration_seconds: None,
-            distance_metres: None,
-            custom_metric: None,
-            superset_id: None,
-            notes: with_notes.then(|| Personal::Clear(notes.to_owned())),
-            performed_at: Clock::system().now(),
-        },
-    })
-}
-
-fn metadata(owner: AthleteId) -> Metadata {
-    Metadata {
-        occurred_at: Clock::system().now(),
-        actor: Actor::Athlete(owner),
-        on_behalf_of: None,
-        channel: Channel::Api,
-        device: Some("iphone-6f1d2a".to_owned()),
-        request: Some(fresh().to_string()),
-        correlation: fresh(),
-        causation: fresh(),
-    }
 }
 
 /// The table of events as it would be without the log: one table, the same keys and indexes. Its
@@ -337,31 +188,10 @@ async fn prepare_plain(pool: &PgPool) -> Result<()> {
     Ok(())
 }
 
-/// Makes a server that has just been made like one in service, for both: with files of the
-/// write-ahead log to use again, where a new server fills each with zeros first, and with memory that
-/// was used before.
-async fn season(pool: &PgPool) -> Result<()> {
-    let mut connection = pool.acquire().await?;
-    for _ in 0..64 {
-        sqlx::query("select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
-            .execute(&mut *connection)
-            .await?;
-    }
-    for statement in [
-        "create unlogged table used as
-             select repeat('x', 1800) from generate_series(1, 280000)",
-        "drop table used",
-        "checkpoint",
-    ] {
-        sqlx::query(statement).execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
 /// Inserts one row like ours. Its ids are in order like ours, made from the position by the
 /// server: twenty sets a workout, and a partition for each client.
 fn script(partitions: i16) -> String {
-    let owner = fresh();
+    let owner = new_id();
     format!(
         "insert into plain (partition, position, epoch, owner, stream_kind, stream_id, version,
              type, type_version, recorded_at, client_id)
@@ -401,22 +231,4 @@ fn without_settings_of_sqlx(url: &str) -> String {
     let known = |setting: &&str| setting.starts_with("host=") || setting.starts_with("sslmode=");
     let settings: Vec<&str> = settings.split('&').filter(known).collect();
     format!("{address}?{}", settings.join("&"))
-}
-
-fn mean(figures: &[f64]) -> f64 {
-    figures.iter().sum::<f64>() / figures.len() as f64
-}
-
-/// In milliseconds, of sorted latencies.
-fn percentile(latencies: &[Duration], percent: usize) -> f64 {
-    let index = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-    latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
-}
-
-fn workout() -> Result<Stream> {
-    Ok(Stream::workout(WorkoutId::new(fresh())?))
-}
-
-fn fresh() -> Uuid {
-    Random::system().uuid(Clock::system().now())
 }

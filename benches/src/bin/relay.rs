@@ -6,8 +6,6 @@
 //! alone is measured beside them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it does")]
 
-#[path = "relay/fill.rs"]
-mod fill;
 #[path = "relay/memory.rs"]
 mod memory;
 
@@ -18,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use benches::{Filler, mean};
 use clap::Parser;
 use events::{Partition, Position};
 use log::{Reader, Stored, kafka};
@@ -58,7 +57,7 @@ async fn main() -> Result<()> {
     let database = Database::fresh().await;
     let owner = PgPool::connect(&database.owner_url()).await?;
     let began = Instant::now();
-    fill::fill(&database, &owner, events).await?;
+    Filler::new(&database).await?.fill_up_to(events).await?;
     eprintln!("filled with {events} events in {:.1} s", began.elapsed().as_secs_f64());
     let reader = Reader::open(&database.connect_relay());
     let made = parts(&reader).await?;
@@ -166,8 +165,4 @@ async fn parts(reader: &Reader) -> Result<Vec<memory::Made>> {
 
 fn per_second(events: usize, took: Duration) -> f64 {
     events as f64 / took.as_secs_f64()
-}
-
-fn mean(figures: &[f64]) -> f64 {
-    figures.iter().sum::<f64>() / figures.len() as f64
 }

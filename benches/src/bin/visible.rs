@@ -17,6 +17,7 @@ mod stages;
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use benches::percentile;
 use clap::Parser;
 use testkit::Kafka;
 use tokio::{
@@ -197,10 +198,4 @@ fn spread(sorted: &[Duration]) -> String {
         percentile(sorted, 99),
         percentile(sorted, 100),
     )
-}
-
-/// In milliseconds, of sorted times.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
 }

@@ -1,0 +1,44 @@
+//! What several measurements share.
+
+mod callers;
+mod fill;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use sqlx::PgPool;
+
+pub use callers::{Caller, Measured, callers, measure};
+pub use fill::Filler;
+
+/// Makes a server that has just been made like one in service, for both: with files of the
+/// write-ahead log to use again, where a new server fills each with zeros first, and with memory that
+/// was used before.
+pub async fn season(pool: &PgPool) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    for _ in 0..64 {
+        sqlx::query("select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
+            .execute(&mut *connection)
+            .await?;
+    }
+    for statement in [
+        "create unlogged table used as
+             select repeat('x', 1800) from generate_series(1, 280000)",
+        "drop table used",
+        "checkpoint",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The arithmetic mean.
+pub fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len() as f64
+}
+
+/// In milliseconds, of sorted times.
+pub fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+}
