@@ -11,12 +11,15 @@ use sqlx::PgPool;
 pub use callers::{Caller, Measured, callers, measure};
 pub use fill::Filler;
 
+/// What a server of `max_wal_size = 4GB` keeps to use again after one checkpoint.
+const WAL_FILES: usize = 120;
+
 /// Makes a server that has just been made like one in service, for both: with files of the
 /// write-ahead log to use again, where a new server fills each with zeros first, and with memory that
 /// was used before.
 pub async fn season(pool: &PgPool) -> Result<()> {
     let mut connection = pool.acquire().await?;
-    for _ in 0..64 {
+    for _ in 0..WAL_FILES {
         sqlx::query("select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
             .execute(&mut *connection)
             .await?;
