@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use events::Partition;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use testkit::{Client, Database, Kafka, MASTER_KEY, Process, TOKEN_KEY, bench, eventually};
@@ -157,6 +158,28 @@ async fn a_workout_goes_through_kafka_into_history() {
     })
     .await;
     fleet.topic_is_complete().await;
+
+    // What somebody else wrote there is set aside once, with its place, and nothing waits for it.
+    fleet.kafka.write_foreign(Partition(5), 2);
+    let mut owner = fleet.owner().await;
+    let foreign = eventually("records that are set aside", async || {
+        let rows: Vec<(String, i16, Vec<u8>, Vec<u8>, String)> = sqlx::query_as(
+            "select topic, partition, key, value, why from projector.foreign_records",
+        )
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
+        (rows.len() >= 2).then_some(rows)
+    })
+    .await;
+    assert_eq!(foreign.len(), 2);
+    for (topic, partition, key, value, why) in foreign {
+        assert_eq!((topic, partition), (fleet.kafka.topic(), 5));
+        assert_eq!((key, value), (b"k".to_vec(), b"?".to_vec()));
+        assert!(why.contains("no headers"), "{why}");
+    }
+    let set = athlete.log_set(&workout, bench(6, 100)).await.expect(201);
+    athlete.history("", set.position()).await;
     assert_eq!(fleet.errors(), Vec::<String>::new());
 }
 

@@ -8,6 +8,10 @@ use std::time::Duration;
 use anyhow::Result;
 use sqlx::PgPool;
 
+/// The product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use callers::{Caller, Measured, callers, measure};
 pub use fill::Filler;
 

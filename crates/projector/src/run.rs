@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, Projection, Projector, checkpoint};
+use crate::{Error, Projection, Projector, checkpoint, foreign};
 
 /// Most events of one partition in one batch.
 const BATCH: usize = 500;
@@ -195,12 +195,19 @@ impl<P: Projection> Projector<P> {
         if records.is_empty() {
             return Ok(());
         }
-        let offsets: BTreeMap<Partition, i64> =
-            records.iter().map(|record| (record.event.partition, record.offset)).collect();
-        for partition in offsets.keys() {
-            net.unheard.remove(partition);
+        let (mut events, mut foreign) = (Vec::new(), Vec::new());
+        let mut offsets = BTreeMap::new();
+        for Received { partition, offset, event } in records {
+            offsets.insert(partition, offset);
+            match event {
+                Ok(event) => {
+                    net.unheard.remove(&partition);
+                    events.push(event);
+                }
+                Err(record) => foreign.push((partition.0, offset, record)),
+            }
         }
-        let events = records.into_iter().map(|record| record.event).collect();
+        foreign::park(&self.database.pool, consumer.topic(), &foreign).await?;
         let (_, missing) = self.take(events).await?;
         net.behind.extend(missing);
         consumer.done(&offsets);

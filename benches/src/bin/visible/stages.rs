@@ -92,7 +92,7 @@ fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
 async fn read_topic(mut consumer: Consumer, found: Arc<Mutex<Found>>) {
     while let Some(records) = consumer.next().await {
         let now = Instant::now();
-        let sets = records.iter().filter_map(|record| record.event.client_id);
+        let sets = records.iter().filter_map(|record| record.event.as_ref().ok()?.client_id);
         lock(&found).on_topic.extend(sets.map(|set| (set, now)));
     }
 }

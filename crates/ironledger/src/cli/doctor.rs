@@ -113,6 +113,18 @@ async fn try_kafka(kafka: &OnKafka, url: &str, findings: &mut Findings) -> anyho
         Err(error) => findings.bad(&error.to_string(), "see docs/operations.md, \"Kafka\""),
     }
     tell_lag(kafka::lag(&database.pool).await?, "Kafka is", "relay", findings);
+    let foreign = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from projector.foreign_records where topic = $1"#,
+        kafka.topic()
+    )
+    .fetch_one(&database.pool)
+    .await?;
+    if foreign > 0 {
+        findings.bad(
+            &format!("{foreign} foreign records were on the topic; they are set aside"),
+            "look at projector.foreign_records, and find out who may write to the topic",
+        );
+    }
     let lag = kafka::public_lag(&database.pool).await?;
     match kafka.has_public_topics(heads.len()).await {
         // Who has no use for them runs no publisher.

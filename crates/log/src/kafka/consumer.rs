@@ -36,16 +36,32 @@ const SESSION: Duration = Duration::from_secs(6);
 /// than the work.
 const GATHER: Duration = Duration::from_millis(4);
 
+/// Nobody knows how long a foreign record may be.
+const MOST_OF_FOREIGN: usize = 64 * 1024;
+
 /// Leaving the group takes no longer.
 const LEAVING: Duration = Duration::from_secs(3);
 
-/// An event as it came from the topic.
+/// A record as it came from the topic.
 #[derive(Debug)]
 pub struct Received {
-    /// Where in the topic's partition it stood.
+    /// In which partition of the topic it stood: its event's, if it is one.
+    pub partition: Partition,
+    /// Where in that partition it stood.
     pub offset: i64,
     /// The event.
-    pub event: Stored,
+    pub event: Result<Stored, Foreign>,
+}
+
+/// A record that is no event of the log's.
+#[derive(Debug)]
+pub struct Foreign {
+    /// What is wrong with it.
+    pub why: String,
+    /// Its key, cut after 64 KiB.
+    pub key: Option<Vec<u8>>,
+    /// Its value, cut after 64 KiB.
+    pub value: Option<Vec<u8>>,
 }
 
 /// A member of a consumer group on the topic of the log.
@@ -153,6 +169,11 @@ impl Consumer {
         records
     }
 
+    /// The topic that is read.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// The partitions that are ours, by the group's present agreement.
     pub fn assigned(&self) -> watch::Receiver<BTreeSet<Partition>> {
         self.assigned.clone()
@@ -205,15 +226,16 @@ fn poll(
     }
 }
 
-/// The event of a record; a foreign one is told and passed over, for it has no position.
 fn receive(message: &BorrowedMessage<'_>) -> Option<Received> {
-    match Record::event(message) {
-        Ok(event) => Some(Received { offset: message.offset(), event }),
-        Err(error) => {
-            let (topic, partition, offset) =
-                (message.topic(), message.partition(), message.offset());
-            tracing::warn!(topic, partition, offset, %error, "passed over a foreign record");
-            None
-        }
-    }
+    let partition = Partition(i16::try_from(message.partition()).ok()?);
+    let event = Record::event(message).map_err(|error| Foreign {
+        why: error.to_string(),
+        key: message.key().map(cut),
+        value: message.payload().map(cut),
+    });
+    Some(Received { partition, offset: message.offset(), event })
+}
+
+fn cut(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(MOST_OF_FOREIGN)].to_vec()
 }

@@ -32,7 +32,7 @@ use rdkafka::{
 };
 use sqlx::PgPool;
 
-pub use consumer::{Consumer, Received};
+pub use consumer::{Consumer, Foreign, Received};
 pub use leader::Leader;
 pub use notes::Lag;
 pub use producer::CONNECTIONS;
