@@ -4,7 +4,7 @@
 //! are appended to and read in turn, so that what else the machine does falls on both.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it does")]
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, process::Command, time::Instant};
 
 use anyhow::{Result, ensure};
 use benches::{Caller, Filler, callers, mean, measure, season};
@@ -29,7 +29,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Measurements of each at every size, in turn.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 4)]
     rounds: usize,
     /// Appends under way at the same time.
     #[arg(long, default_value_t = 64)]
@@ -52,11 +52,21 @@ async fn main() -> Result<()> {
         let began = Instant::now();
         large.filler.fill_up_to(size).await?;
         eprintln!("filled up to {size} events in {:.0} s", began.elapsed().as_secs_f64());
+        // What the filling left to the kernel to write would be written during the measurement.
+        ensure!(Command::new("sync").status()?.success(), "sync failed");
+        let mut sides = [&mut small, &mut large];
         let mut figures: [Vec<f64>; 4] = Default::default();
-        for _ in 0..arguments.rounds {
-            for (index, side) in [&mut small, &mut large].into_iter().enumerate() {
-                figures[2 * index].push(side.append(arguments.seconds).await?);
-                figures[2 * index + 1].push(side.tail().await?);
+        for round in 0..=arguments.rounds {
+            // Whoever comes second has what the first one left behind: in turn, too.
+            for index in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+                let append = sides[index].append(arguments.seconds).await?;
+                let tail = sides[index].tail().await?;
+                // The first round warms up.
+                if round > 0 {
+                    figures[2 * index].push(append);
+                    figures[2 * index + 1].push(tail);
+                }
+                eprintln!("round {round}, log {index}: append {append:.0}/s, tail {tail:.0}/s");
             }
         }
         let [append, tail, larger_append, larger_tail] = figures.map(|figures| mean(&figures));

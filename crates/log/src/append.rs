@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
 
 use events::{AthleteId, Epoch, Event, Metadata, Partition, Position, Stream, Version};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Options {
     pub lanes: usize,
     /// Appends that may wait for each writer before callers are told to come back later.
     pub queue: usize,
+    /// Bytes of all appends that wait or are being written, before callers are told the same.
+    pub room: usize,
     /// Most events that one statement inserts.
     pub batch: usize,
     /// How long a writer goes on settling a batch while Postgres is away or contended.
@@ -34,7 +36,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lanes: 2, queue: 4096, batch: 1000, patience: Duration::from_secs(10) }
+        Self {
+            lanes: 2,
+            queue: 4096,
+            room: 256 * 1024 * 1024,
+            batch: 1000,
+            patience: Duration::from_secs(10),
+        }
     }
 }
 
@@ -46,6 +54,9 @@ pub struct Log {
     clock: Clock,
     lanes: Arc<[mpsc::Sender<Request>]>,
     routes: Arc<Routes>,
+    /// In kilobytes.
+    room: Arc<Semaphore>,
+    whole_room: u32,
 }
 
 /// Events of one owner that are appended together or not at all.
@@ -162,7 +173,9 @@ impl Log {
         let lanes = (0..options.lanes.max(1))
             .map(|_| Lane::start(database.clone(), clock.clone(), reader.wake.clone(), options))
             .collect();
-        Self { reader, keys, clock, lanes, routes: Arc::default() }
+        let whole_room = u32::try_from(options.room / 1024).unwrap_or(u32::MAX).max(1);
+        let room = Arc::new(Semaphore::new(whole_room as usize));
+        Self { reader, keys, clock, lanes, routes: Arc::default(), room, whole_room }
     }
 
     /// The same log, for reading.
@@ -215,6 +228,20 @@ impl Log {
         request.answer(Err(error));
     }
 
+    /// Room for an append until it is answered; what is larger than all of it needs it alone.
+    pub(crate) fn take_room(
+        &self,
+        writes: &[lane::Write],
+        keep: Option<&Keep>,
+    ) -> Result<OwnedSemaphorePermit, AppendError> {
+        let rows = writes.iter().flat_map(|write| &write.rows);
+        let rows: usize = rows.map(|row| row.metadata.len() + row.payload.len()).sum();
+        let bytes = rows + keep.map_or(0, |keep| keep.answer.len());
+        let wanted = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(wanted.min(self.whole_room));
+        room.map_err(|_| AppendError::Busy)
+    }
+
     /// Seals and encodes in the caller's task, so that the writers do nothing but write.
     async fn prepare(
         &self,
@@ -251,7 +278,8 @@ impl Log {
             }
         };
         let (owner, partition) = (append.owner, append.partition);
-        let request = Request { owner, partition, writes, keep, in_doubt: false, reply };
+        let room = self.take_room(&writes, keep.as_ref())?;
+        let request = Request { owner, partition, writes, keep, in_doubt: false, reply, room };
         let mut ids = HashSet::new();
         if !request.client_ids().all(|id| ids.insert(id)) {
             return Err(AppendError::Refused("a client-made id occurs twice in one append".into()));

@@ -15,7 +15,7 @@ use events::{AthleteId, Epoch, Partition, Position, Stream, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::yield_now,
     time::{Instant, sleep, timeout},
 };
@@ -37,6 +37,9 @@ const REMEMBERED_STREAMS: usize = 65_536;
 /// slower of two writers may lose for ever.
 const MOST_DEFEATS: u32 = 3;
 
+/// Of one statement, about: no message to Postgres is longer than its limit of 1 GB.
+const MOST_KILOBYTES: usize = 16 * 1024;
+
 /// Any number: whoever takes turns holds the locks of that number and of the tables.
 const TURNS_LOCK: i32 = 0x1203;
 
@@ -53,12 +56,24 @@ pub(crate) struct Request {
     /// Somebody else may have appended it before, and nobody knows.
     pub(crate) in_doubt: bool,
     pub(crate) reply: Reply,
+    /// What it takes of the memory that appends may take, until it is answered.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// Who waits for the outcome.
 pub(crate) enum Reply {
     Here(oneshot::Sender<Result<Appended, AppendError>>),
     Peer { number: u64, answers: mpsc::UnboundedSender<(u64, Result<Appended, AppendError>)> },
+}
+
+impl Reply {
+    pub(crate) fn send(self, answer: Result<Appended, AppendError>) {
+        // A caller that no longer listens will read the truth when it comes back.
+        match self {
+            Self::Here(caller) => drop(caller.send(answer)),
+            Self::Peer { number, answers } => drop(answers.send((number, answer))),
+        }
+    }
 }
 
 /// Rows for one stream.
@@ -130,12 +145,14 @@ impl Lane {
             while let Some(first) = requests.recv().await {
                 // No added wait when idle; when busy, what gathered during the last commit goes
                 // together.
-                let mut events = first.events();
+                let (mut events, mut kilobytes) = (first.events(), first.room.num_permits());
                 let mut batch = VecDeque::from([first]);
                 while events < lane.options.batch
+                    && kilobytes < MOST_KILOBYTES
                     && let Ok(next) = requests.try_recv()
                 {
                     events += next.events();
+                    kilobytes += next.room.num_permits();
                     batch.push_back(next);
                 }
                 lane.settle(batch).await;
@@ -591,11 +608,7 @@ impl Request {
     }
 
     pub(crate) fn answer(self, answer: Result<Appended, AppendError>) {
-        // A caller that no longer listens will read the truth when it comes back.
-        match self.reply {
-            Reply::Here(caller) => drop(caller.send(answer)),
-            Reply::Peer { number, answers } => drop(answers.send((number, answer))),
-        }
+        self.reply.send(answer);
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -193,7 +193,10 @@ impl Log {
                 let sent: Vec<(u64, Carried)> = read_frame(&mut reader).await?;
                 for (number, carried) in sent {
                     let reply = Reply::Peer { number, answers: answers.clone() };
-                    self.append_here(carried.into_request(reply));
+                    match self.take_room(&carried.writes, carried.keep.as_ref()) {
+                        Ok(room) => self.append_here(carried.into_request(reply, room)),
+                        Err(error) => reply.send(Err(error)),
+                    }
                 }
             }
         };
@@ -327,9 +330,9 @@ impl Carried {
         Self { owner, partition, writes: request.writes.clone(), keep: request.keep.clone() }
     }
 
-    fn into_request(self, reply: Reply) -> Request {
+    fn into_request(self, reply: Reply, room: OwnedSemaphorePermit) -> Request {
         let Self { owner, partition, writes, keep } = self;
-        Request { owner, partition, writes, keep, in_doubt: false, reply }
+        Request { owner, partition, writes, keep, in_doubt: false, reply, room }
     }
 }
 
