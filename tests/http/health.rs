@@ -1,6 +1,7 @@
 //! `/livez`, `/readyz`, `/health`: alive, ready, or not and why.
 
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 use testkit::{App, Client, MASTER_KEY, PASSWORD, Process, TOKEN_KEY, bench, eventually};
 
 use crate::{app, binary};
@@ -78,4 +79,34 @@ async fn without_its_database_the_product_lives_and_says_so() {
     let (ready, login) = tokio::join!(client.get("/readyz"), client.post("/v1/auth/login", login));
     assert_eq!(ready.refused(503, "NOT_READY").error_fields(), ["database"]);
     login.refused(503, "DATABASE_UNAVAILABLE").header("retry-after");
+}
+
+#[tokio::test]
+async fn what_a_newer_version_recorded_is_refused_by_name_and_not_left_out() {
+    let app = App::without_projector(binary()).await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let set = athlete.log_bench(&workout, 5, 100).await;
+    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
+    let newer = sqlx::query(
+        "insert into log.events
+         select partition, position + 1, epoch, owner, stream_kind, stream_id, version + 1,
+             'SetTeleported', 3, recorded_at, null, null, metadata, '{}'
+         from log.events where type = 'SetLogged'",
+    );
+    assert_eq!(newer.execute(&mut owner).await.unwrap().rows_affected(), 1);
+    let audit = format!("/v1/audit/sets/{}", set.rsplit('/').next().unwrap());
+    for answer in [
+        athlete.get(&workout).await,
+        athlete.get(&audit).await,
+        athlete.patch(&set, json!({ "reps": 6 })).await,
+        athlete.log_set(&workout, bench(6, 100)).await,
+    ] {
+        answer.refused(503, "NEWER_EVENTS").header("retry-after");
+    }
+    let said = app.api.output();
+    assert_eq!(said.matches("unknown event type SetTeleported version 3").count(), 4, "{said}");
+    // Other workouts go on.
+    let other = athlete.start_workout(json!({})).await;
+    athlete.log_bench(&other, 5, 100).await;
 }

@@ -54,7 +54,7 @@ async fn main() -> Result<()> {
         eprintln!("filled up to {size} events in {:.0} s", began.elapsed().as_secs_f64());
         // What the filling left to the kernel to write would be written during the measurement.
         ensure!(Command::new("sync").status()?.success(), "sync failed");
-        let mut sides = [&mut small, &mut large];
+        let sides = [&mut small, &mut large];
         let mut figures: [Vec<f64>; 4] = Default::default();
         for round in 0..=arguments.rounds {
             // Whoever comes second has what the first one left behind: in turn, too.

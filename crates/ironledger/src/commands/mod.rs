@@ -10,7 +10,9 @@ mod workouts;
 use std::sync::Arc;
 
 use domain::Rejection;
-use events::{Actor, AthleteId, Channel, Event, Metadata, Partition, Stream, Timestamp, Version};
+use events::{
+    Actor, AthleteId, Channel, DecodeError, Event, Metadata, Partition, Stream, Timestamp, Version,
+};
 use log::{
     Append, AppendError, Appended, ClientId, Clock, Keep, Log, NewEvent, Positions, Random,
     ReadError, Write,
@@ -278,6 +280,11 @@ pub(crate) fn unavailable(error: AppendError) -> Error {
 pub(crate) fn unreadable(error: ReadError) -> Error {
     match error {
         ReadError::Database(error) => database(error),
+        // This process is to be updated. To answer without the event would be a lie.
+        ReadError::Decode { source: DecodeError::Unknown { .. }, .. } => {
+            let message = "what is recorded here was written by a newer version of this server";
+            Error::unavailable("NEWER_EVENTS", message, 60).because(error)
+        }
         error => Error::internal(error),
     }
 }
