@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, process::Command, time::Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use benches::{Caller, Filler, callers, mean, measure, season};
 use clap::Parser;
 use events::{Partition, Position};
@@ -39,7 +39,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (&least, larger) = arguments.sizes.split_first().expect("sizes have defaults");
+    let (&least, larger) = arguments.sizes.split_first().context("a size")?;
     ensure!(least >= 1_000_000, "a million events at least, or there is too little to read");
     ensure!(arguments.sizes.is_sorted_by(|one, next| one < next), "sizes from small to large");
     ensure!(!larger.is_empty() && arguments.rounds > 0, "two sizes and a round, at least");
