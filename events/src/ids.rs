@@ -57,6 +57,10 @@ macro_rules! id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                // Between processes ids travel as bytes.
+                if !from.is_human_readable() {
+                    return Self::new(Uuid::deserialize(from)?).map_err(de::Error::custom);
+                }
                 parse(from, "a UUID of version 7")
             }
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use testkit::{Answer, App, Method, bench, new_id};
+use testkit::{Answer, App, Method, PASSWORD, bench, email, new_id};
 use tokio::task::JoinSet;
 
 use crate::binary;
@@ -145,7 +145,9 @@ async fn bad_keys_are_refused_and_reading_needs_none() {
         .refused(401, "TOKEN_MISSING");
     let missing = format!("/v1/workouts/{}", new_id());
     athlete.keyed("read", Method::GET, &missing, Value::Null).await.refused(404, "NOT_FOUND");
-    athlete.keyed("read", Method::GET, "/v1/exercises", Value::Null).await.expect(200);
+    for key in ["read", "", "no key at all"] {
+        athlete.keyed(key, Method::GET, "/v1/exercises", Value::Null).await.expect(200);
+    }
     assert_eq!(count(&app, "log.kept_answers").await, 1);
 }
 
@@ -179,4 +181,24 @@ async fn a_registration_can_be_sent_twice_by_who_knows_the_password() {
         register(key, body(password, "Europe/Paris")).await.refused(409, "EMAIL_TAKEN");
     }
     assert_eq!(count(&app, "log.events where type = 'AthleteRegistered'").await, 1);
+}
+
+#[tokio::test]
+async fn a_registration_whose_end_nobody_saw_is_settled_by_its_key() {
+    let app = App::start(binary()).await;
+    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
+    let register = json!({ "email": email(), "password": PASSWORD, "time_zone": "Europe/Paris" });
+    let client = app.client();
+    let send = || client.keyed("first", Method::POST, "/v1/auth/register", register.clone());
+    let hold = "begin; lock table log.events_0_to_7, log.events_8_to_15 in share mode";
+    sqlx::raw_sql(hold).execute(&mut owner).await.unwrap();
+    let (unsettled, _) = tokio::join!(send(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+        sqlx::raw_sql("commit").execute(&mut owner).await.unwrap();
+    });
+    assert_eq!(unsettled.status, 503, "{}", unsettled.body);
+    let again = send().await.expect(201);
+    let once_more = send().await.expect(201);
+    assert_eq!(again.data()["athlete"], once_more.data()["athlete"]);
+    assert_eq!(count(&app, "log.events").await, 1);
 }

@@ -57,6 +57,11 @@ async fn a_process_that_freezes_or_dies_costs_the_others_less_than_five_seconds(
         training.spawn(train(app.athlete().await, stop.clone()));
     }
     sleep(Duration::from_secs(2)).await;
+    // They do append for one another: neither has found the other out of reach.
+    for output in [app.api.output(), other.output()] {
+        assert!(output.contains("tables of the log are shared"), "{output}");
+        assert!(!output.contains("cannot be reached"), "{output}");
+    }
     // Longer than its leases last; then it goes on with what it had in its hands.
     other.freeze();
     sleep(Duration::from_secs(5)).await;

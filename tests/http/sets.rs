@@ -304,3 +304,29 @@ async fn two_processes_agree_on_one_workout() {
     here.log_set(&workout, bench(5, 100)).await.refused(409, "WORKOUT_DISCARDED");
     assert_eq!(here.history("", discarded.position()).await.meta()["count"], 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sets_that_come_side_by_side_all_get_in() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let (athlete, workout) = (athlete.clone(), workout.clone());
+        callers.spawn(async move {
+            for _ in 0..12 {
+                athlete.log_set(&workout, bench(5, 100)).await.expect(201);
+            }
+        });
+    }
+    callers.join_all().await;
+    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
+    let sets: i64 = sqlx::query_scalar(
+        "select count(distinct version) from log.events where type = 'SetLogged'",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(sets, 16 * 12);
+    assert_eq!(app.errors(), Vec::<String>::new());
+}

@@ -126,9 +126,10 @@ impl Accounts {
         if !self.verify(password, &account.password_hash).await? {
             return Ok(None);
         }
-        let caller = self.admit(account).await?;
-        let athlete = AthleteId::new(caller.athlete).map_err(Error::internal)?;
+        let athlete = AthleteId::new(account.athlete).map_err(Error::internal)?;
         let key = idempotency::hashed(&self.log, athlete, key, said.as_bytes()).await?;
+        // One that was cut off before the log had it goes on under the key, and is this one then.
+        let caller = self.admit(account, Some(Keep { key, answer: Vec::new() })).await?;
         let kept = self.log.kept(athlete, &key).await.map_err(commands::database)?;
         match kept {
             Some(kept) if !kept.same => Err(idempotency::reused()),
@@ -148,13 +149,13 @@ impl Accounts {
             let message = "e-mail address or password is wrong";
             return Err(Error::unauthorized("CREDENTIALS_WRONG", message));
         };
-        self.admit(account).await
+        self.admit(account, None).await
     }
 
     /// The account of an address, without a password: for who runs the place.
     pub(crate) async fn of_email(&self, email: &str) -> Result<Option<Caller>, Error> {
         match self.find(email).await? {
-            Some(account) => self.admit(account).await.map(Some),
+            Some(account) => self.admit(account, None).await.map(Some),
             None => Ok(None),
         }
     }
@@ -187,12 +188,12 @@ impl Accounts {
         Ok(changed.rows_affected() == 1)
     }
 
-    async fn admit(&self, account: Account) -> Result<Caller, Error> {
+    async fn admit(&self, account: Account, keep: Option<Keep>) -> Result<Caller, Error> {
         let athlete = AthleteId::new(account.athlete).map_err(Error::internal)?;
         if let Some(said) = account.unregistered {
             // Registration was cut off between account and log: it goes on here.
             let registered = serde_json::from_str(&said).map_err(Error::internal)?;
-            self.put_on_log(athlete, Partition(account.partition), registered, None).await?;
+            self.put_on_log(athlete, Partition(account.partition), registered, keep).await?;
         }
         let role = account.role.parse().map_err(Error::internal)?;
         Ok(Caller { athlete: account.athlete, partition: account.partition, role })
@@ -224,7 +225,7 @@ impl Accounts {
         let position = match self.log.append_and_keep(append, keep).await {
             Ok(appended) => Positions::one(appended.epoch, partition, appended.position),
             // An earlier try got through.
-            Err(AppendError::Conflict { .. }) => {
+            Err(AppendError::Conflict { .. } | AppendError::KeyUsed) => {
                 let events =
                     self.log.reader().read_stream(partition, athlete, stream, Version(0)).await;
                 let first = events.map_err(commands::unreadable)?.into_iter().next();

@@ -54,10 +54,10 @@ pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -
 }
 
 async fn carry_out(app: &App, request: Request, next: Next) -> Result<Response, Error> {
-    let is_command = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let Some(key) = key(request.headers())?.filter(|_| is_command) else {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(next.run(request).await);
-    };
+    }
+    let Some(key) = key(request.headers())? else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
     let Ok(caller) = Caller::from_request_parts(&mut parts, app).await else {
         // The handler says so, as it does without a key.

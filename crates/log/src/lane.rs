@@ -165,9 +165,9 @@ impl Lane {
     /// Brings every append of a batch to its end.
     async fn settle(&mut self, mut batch: VecDeque<Request>) {
         let deadline = Instant::now() + self.options.patience;
-        // What the log itself says (`truth`): asked after a failure only.
         // Whether a statement was sent whose end nobody saw.
         let mut doubtful = batch.iter().any(|request| request.in_doubt);
+        // What the log itself says: asked after a failure only.
         let mut truth = doubtful.then(Truth::default);
         // How often in a row others were faster.
         let mut defeats = 0;
@@ -198,7 +198,7 @@ impl Lane {
                             // Those that waited for one of their own batch find it on the log.
                             batch = plan.later;
                             truth = Some(Truth::default());
-                            doubtful = false;
+                            doubtful = batch.iter().any(|request| request.in_doubt);
                             continue;
                         }
                         Err(failure) => {
@@ -222,7 +222,8 @@ impl Lane {
                 }
                 // Singly, so that one bad append fails alone.
                 Failure::Data(_) => {
-                    for request in batch {
+                    for mut request in batch {
+                        request.in_doubt |= doubtful;
                         Box::pin(self.settle(VecDeque::from([request]))).await;
                     }
                     return;

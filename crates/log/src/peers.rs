@@ -43,7 +43,10 @@ const ON_THEIR_WAY: usize = 4096;
 /// Appends that are sent together.
 const TOGETHER: usize = 256;
 
-/// Longest frame: more than the largest body of a request can lead to.
+/// Texts of the appends of one frame, in kilobytes.
+const FRAME_KILOBYTES: usize = 16 * 1024;
+
+/// Longest frame: texts, and less again for what stands around them.
 const LONGEST_FRAME: usize = 64 * 1024 * 1024;
 
 type Outcome = Result<Appended, AppendError>;
@@ -145,7 +148,7 @@ impl Log {
         let (sender, requests) = mpsc::channel(ON_THEIR_WAY);
         let (log, nonce) = (self.clone(), random.bytes());
         tokio::spawn(async move {
-            let mut link = Link { requests, waiting: VecDeque::new() };
+            let mut link = Link { requests, unsent: Vec::new(), waiting: VecDeque::new() };
             if let Err(error) = link.carry(&log, &address, nonce).await {
                 tracing::warn!(address, %error, "an API process cannot be reached; appending here");
             }
@@ -153,6 +156,9 @@ impl Log {
             // Whether the peer appended what it had is for the log to say.
             for (_, _, request) in link.waiting {
                 log.append_here(Request { in_doubt: true, ..request });
+            }
+            for request in link.unsent {
+                log.append_here(request);
             }
             while let Some(request) = link.requests.recv().await {
                 log.append_here(request);
@@ -209,11 +215,41 @@ impl Log {
 /// Appends on their way to a peer.
 struct Link {
     requests: mpsc::Receiver<Request>,
+    unsent: Vec<Request>,
     /// Sent, and not answered yet: oldest first.
     waiting: VecDeque<(u64, Instant, Request)>,
 }
 
 impl Link {
+    /// The next frame of what is to be sent, which waits for its answers from now on.
+    fn next_frame(&mut self, log: &Log, number: &mut u64) -> io::Result<Option<Vec<u8>>> {
+        // What no frame has room for is appended here.
+        let fits = |request: &Request| request.room.num_permits() <= FRAME_KILOBYTES;
+        while self.unsent.first().is_some_and(|first| !fits(first)) {
+            log.append_here(self.unsent.remove(0));
+        }
+        let (mut kilobytes, mut count) = (0, 0);
+        for request in &self.unsent {
+            kilobytes += request.room.num_permits();
+            if kilobytes > FRAME_KILOBYTES {
+                break;
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        let carried: Vec<(u64, Carried)> =
+            (*number..).zip(self.unsent[..count].iter().map(Carried::of)).collect();
+        let frame = encode(&carried)?;
+        let now = Instant::now();
+        for request in self.unsent.drain(..count) {
+            self.waiting.push_back((*number, now, request));
+            *number += 1;
+        }
+        Ok(Some(frame))
+    }
+
     /// Carries appends there and answers back, until the peer fails or nobody sends any more.
     async fn carry(&mut self, log: &Log, address: &str, nonce: Nonce) -> io::Result<()> {
         let address: SocketAddr =
@@ -228,7 +264,6 @@ impl Link {
         let reading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
             read_answers(reader, arrived).await
         }));
-        let mut batch = Vec::new();
         let mut number = 0;
         loop {
             // Without anybody who waits there is nobody who waits too long.
@@ -242,21 +277,13 @@ impl Link {
                     Err(_) if oldest.is_some() => return Err(io::ErrorKind::TimedOut.into()),
                     Err(_) => {}
                 },
-                received = self.requests.recv_many(&mut batch, room), if room > 0 => {
+                received = self.requests.recv_many(&mut self.unsent, room), if room > 0 => {
                     if received == 0 {
                         return Ok(());
                     }
-                    let now = Instant::now();
-                    let mut frame = Vec::with_capacity(batch.len());
-                    for request in &batch {
-                        frame.push((number, Carried::of(request)));
-                        number += 1;
+                    while let Some(frame) = self.next_frame(log, &mut number)? {
+                        timeout(PATIENCE, writer.write_all(&frame)).await??;
                     }
-                    let frame = encode(&frame)?;
-                    let first = number - batch.len() as u64;
-                    let sent = batch.drain(..).zip(first..);
-                    self.waiting.extend(sent.map(|(request, number)| (number, now, request)));
-                    timeout(PATIENCE, writer.write_all(&frame)).await??;
                 }
             }
         }
@@ -380,4 +407,64 @@ fn verify(
 ) -> io::Result<()> {
     let right = mac(secret, role, sender, listener).verify_slice(proof);
     right.map_err(|_| io::ErrorKind::PermissionDenied.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{AthleteId, Partition, Position, Stream, Version, WorkoutId};
+    use uuid::Uuid;
+
+    use super::{AppendError, Appended, Carried, Outcome, encode, read_frame};
+    use crate::{
+        ClientId, IdempotencyKey, Keep,
+        lane::{Row, Write},
+    };
+
+    async fn carry<T: serde::Serialize + for<'a> serde::Deserialize<'a>>(said: &T) -> T {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sender = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut reader, _writer) = listener.accept().await.unwrap().0.into_split();
+        tokio::io::AsyncWriteExt::write_all(&mut sender, &encode(said).unwrap()).await.unwrap();
+        read_frame(&mut reader).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn appends_and_their_outcomes_arrive_as_they_were_sent() {
+        let id: Uuid = "0193f0a0-0000-7000-8000-0000000000a1".parse().unwrap();
+        let stream = Stream::workout(WorkoutId::new(id).unwrap());
+        let row = Row {
+            name: "SetLogged".into(),
+            type_version: 2,
+            client: Some(ClientId { id: Some(id), fingerprint: [7; 16] }),
+            metadata: "{}".to_owned(),
+            payload: r#"{"reps":5}"#.to_owned(),
+        };
+        let key = IdempotencyKey { actor: id, key: [1; 16], said: [2; 16] };
+        let carried = Carried {
+            owner: AthleteId::new(id).unwrap(),
+            partition: Partition(3),
+            writes: vec![Write { stream, expected: Version(4), rows: vec![row] }],
+            keep: Some(Keep { key, answer: b"sealed".to_vec() }),
+        };
+        let sent = vec![(9_u64, carried)];
+        let arrived: Vec<(u64, Carried)> = carry(&sent).await;
+        assert_eq!(encode(&arrived).unwrap(), encode(&sent).unwrap());
+        let ((number, carried), write) = (&arrived[0], &arrived[0].1.writes[0]);
+        assert_eq!((*number, carried.owner.uuid(), carried.partition), (9, id, Partition(3)));
+        assert_eq!(
+            (write.stream, write.expected, &*write.rows[0].name),
+            (stream, Version(4), "SetLogged")
+        );
+
+        let position = Position(12);
+        let outcomes: Vec<(u64, Outcome)> = vec![
+            (1, Ok(Appended { epoch: events::Epoch(5), partition: Partition(3), position })),
+            (2, Err(AppendError::Conflict { stream, actual: Version(6) })),
+            (3, Err(AppendError::Already { id, stream, version: Version(2), same: true })),
+            (4, Err(AppendError::Refused("the log refused the event".into()))),
+            (5, Err(AppendError::KeyUsed)),
+        ];
+        assert_eq!(carry(&outcomes).await, outcomes);
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use events::{Partition, Position};
 use log::{
     Shares,
-    kafka::{self, Consumer, Kafka, Received},
+    kafka::{self, Consumer, Foreign, Kafka, Received},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -195,7 +195,7 @@ impl<P: Projection> Projector<P> {
         if records.is_empty() {
             return Ok(());
         }
-        let (mut events, mut foreign) = (Vec::new(), Vec::new());
+        let mut events = Vec::new();
         let mut offsets = BTreeMap::new();
         for Received { partition, offset, event } in records {
             offsets.insert(partition, offset);
@@ -204,10 +204,11 @@ impl<P: Projection> Projector<P> {
                     net.unheard.remove(&partition);
                     events.push(event);
                 }
-                Err(record) => foreign.push((partition.0, offset, record)),
+                Err(record) => net.foreign.push((partition.0, offset, record)),
             }
         }
-        foreign::park(&self.database.pool, consumer.topic(), &foreign).await?;
+        foreign::park(&self.database.pool, consumer.topic(), &net.foreign).await?;
+        net.foreign.clear();
         let (_, missing) = self.take(events).await?;
         net.behind.extend(missing);
         consumer.done(&offsets);
@@ -264,6 +265,8 @@ struct Net {
     /// Where the log was at the last look, and since when the model is short of it.
     seen: BTreeMap<Partition, Seen>,
     prepared: Option<Instant>,
+    /// Foreign records that are not set aside yet.
+    foreign: Vec<(i16, i64, Foreign)>,
     /// How often in a row Postgres had what Kafka had too, but did not bring.
     unheard: BTreeMap<Partition, u32>,
     /// Kafka brings nothing any more, though it could.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use events::{Partition, Position};
 use indicatif::{ProgressBar, ProgressStyle};
 use log::{Database, ReadError, Reader, Stored};
+use sqlx::{Connection, PgConnection};
 
 use super::say;
 use crate::settings::{User, Where};
@@ -38,6 +39,8 @@ enum What {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let What::Check = arguments.what;
     let url = arguments.place.url(User::Projector)?;
+    // The pool would only say that it has none.
+    PgConnection::connect(&url).await.context("the database does not answer")?;
     let reader = Reader::open(&Database::new(&url, "ironledger contracts", 2)?);
     let heads = reader.heads().await.context("the log cannot be read")?;
     // Shown on a terminal only.

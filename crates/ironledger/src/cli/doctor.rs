@@ -52,19 +52,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let folder = data_folder(arguments.place.data.as_deref())?;
         findings.good(&format!("the data folder is {}", folder.display()));
     }
-    match arguments.place.secrets() {
-        Ok(_) => findings.good("the secrets are there"),
-        Err(error) => findings.bad(&format!("{error:#}"), "set it, or start `ironledger up` once"),
-    }
     match arguments.place.url(User::Api) {
         Err(error) => findings.bad(&format!("{error:#}"), "then ask again"),
         Ok(url) => {
             let connect = PgConnection::connect(&url);
             match tokio::time::timeout(Duration::from_secs(5), connect).await {
                 Ok(Ok(mut connection)) => {
-                    inspect(&mut connection, &mut findings).await?;
-                    try_master_key(&arguments.place, &url, &mut findings).await?;
-                    try_kafka(&arguments.kafka, &url, &mut findings).await?;
+                    if let Some(rights) = inspect(&mut connection, &mut findings).await? {
+                        try_secrets(&arguments.place, &url, &rights, &mut findings).await?;
+                        try_kafka(&arguments.kafka, &url, &rights, &mut findings).await?;
+                    }
                 }
                 Ok(Err(error)) => findings.bad(
                     &format!("the database does not answer: {error}"),
@@ -80,9 +77,36 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(if findings.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Whether the secrets are those of this database.
-async fn try_master_key(place: &Where, url: &str, findings: &mut Findings) -> anyhow::Result<()> {
-    let Ok(secrets) = place.secrets() else { return Ok(()) };
+/// What the user of the database may do, by the roles that `migrate` makes.
+struct Rights {
+    /// Serve HTTP, which takes secrets.
+    serves: bool,
+    /// See how far read models are.
+    sees_models: bool,
+}
+
+/// Whether the secrets are there, and those of this database.
+async fn try_secrets(
+    place: &Where,
+    url: &str,
+    rights: &Rights,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let secrets = match place.secrets() {
+        Ok(secrets) => secrets,
+        Err(_) if !rights.serves => {
+            findings.good("there are no secrets, which this user's process can do without");
+            return Ok(());
+        }
+        Err(error) => {
+            findings.bad(&format!("{error:#}"), "set it, or start `ironledger up` once");
+            return Ok(());
+        }
+    };
+    findings.good("the secrets are there");
+    if !rights.serves {
+        return Ok(());
+    }
     let database = Database::new(url, "ironledger doctor", 1)?;
     let keys = Keys::new(database.pool, secrets.master_key()?, Random::system());
     match keys.master_key_fits().await {
@@ -100,7 +124,12 @@ async fn try_master_key(place: &Where, url: &str, findings: &mut Findings) -> an
 }
 
 /// Whether Kafka has a topic as the log needs it, and how far the relay is.
-async fn try_kafka(kafka: &OnKafka, url: &str, findings: &mut Findings) -> anyhow::Result<()> {
+async fn try_kafka(
+    kafka: &OnKafka,
+    url: &str,
+    rights: &Rights,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
     let Some(kafka) = kafka.kafka()? else { return Ok(()) };
     let database = Database::new(url, "ironledger doctor", 1)?;
     let Ok(heads) = Reader::open(&database).heads().await else { return Ok(()) };
@@ -113,12 +142,16 @@ async fn try_kafka(kafka: &OnKafka, url: &str, findings: &mut Findings) -> anyho
         Err(error) => findings.bad(&error.to_string(), "see docs/operations.md, \"Kafka\""),
     }
     tell_lag(kafka::lag(&database.pool).await?, "Kafka is", "relay", findings);
-    let foreign = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from projector.foreign_records where topic = $1"#,
-        kafka.topic()
-    )
-    .fetch_one(&database.pool)
-    .await?;
+    let foreign = if rights.sees_models {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from projector.foreign_records where topic = $1"#,
+            kafka.topic()
+        )
+        .fetch_one(&database.pool)
+        .await?
+    } else {
+        0
+    };
     if foreign > 0 {
         findings.bad(
             &format!("{foreign} foreign records were on the topic; they are set aside"),
@@ -155,20 +188,35 @@ fn tell_lag(lag: Lag, topics: &str, process: &str, findings: &mut Findings) {
     }
 }
 
-async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyhow::Result<()> {
+/// `None` when there is nothing more to ask.
+async fn inspect(
+    connection: &mut PgConnection,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Rights>> {
     let server = sqlx::query_scalar!(r#"select current_setting('server_version') as "v!""#)
         .fetch_one(&mut *connection)
         .await?;
     findings.good(&format!("the database answers: Postgres {server}"));
     let migrated = sqlx::query_scalar!(
-        r#"select to_regclass('projector.checkpoints') is not null as "migrated!""#
+        r#"select exists (
+               select from pg_class where relnamespace = (
+                   select oid from pg_namespace where nspname = 'projector'
+               ) and relname = 'checkpoints'
+           ) as "migrated!""#
     )
     .fetch_one(&mut *connection)
     .await?;
     if !migrated {
         findings.bad("the database is empty", "run `ironledger migrate`");
-        return Ok(());
+        return Ok(None);
     }
+    let rights = sqlx::query_as!(
+        Rights,
+        r#"select pg_has_role('ironledger_api', 'usage') as "serves!",
+               has_schema_privilege('projector', 'usage') as "sees_models!""#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let may_change = sqlx::query_scalar!(
         r#"select has_table_privilege('log.events', 'update')
                or has_table_privilege('log.events', 'delete')
@@ -191,6 +239,10 @@ async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyh
     .fetch_one(&mut *connection)
     .await?;
     findings.good(&format!("the log has {} partitions, epoch {}", log.partitions, log.epoch));
+    if !rights.sees_models {
+        findings.good("this user sees no read models");
+        return Ok(Some(rights));
+    }
     let models = sqlx::query!(
         r#"select c.projection, sum(coalesce((
                    select position from log.events e
@@ -218,5 +270,5 @@ async fn inspect(connection: &mut PgConnection, findings: &mut Findings) -> anyh
             findings.good(&format!("{name} is {behind} events behind"));
         }
     }
-    Ok(())
+    Ok(Some(rights))
 }

@@ -108,6 +108,7 @@ impl Commands {
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let (owner, partition) = (origin.athlete, origin.partition);
+        let _turn = streams.turn(stream).await;
         let (mut loaded, mut fresh) = streams.cached_or_read(owner, partition, stream).await?;
         for _ in 0..ATTEMPTS {
             if let Some(client) = client
@@ -260,7 +261,7 @@ pub(crate) fn unavailable(error: AppendError) -> Error {
         }
         AppendError::Unsettled => Error::unavailable(
             "UNSETTLED",
-            "whether the command was recorded is not known yet; repeat it with the same id",
+            "whether the command was recorded is not known yet; repeat it with the same id or key",
             2,
         ),
         AppendError::KeyUsed => Error::conflict(

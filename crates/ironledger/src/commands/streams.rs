@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use events::{AthleteId, Epoch, Event, Partition, Position, Stream, Version};
 use log::{Appended, ClientId, Log};
 use moka::future::Cache;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 use web::Error;
 
@@ -79,7 +80,11 @@ impl<S: State> Loaded<S> {
 pub(crate) struct Streams<S> {
     log: Log,
     cache: Cache<(AthleteId, Stream), Arc<Loaded<S>>>,
+    turns: Arc<[Mutex<()>]>,
 }
+
+/// Streams that have the same lock wait for each other, which costs them time only.
+const TURNS: usize = 4096;
 
 impl<S: State> Streams<S> {
     /// Keeps at most so many states, each for a minute after its last use: they hold personal
@@ -90,7 +95,15 @@ impl<S: State> Streams<S> {
             .time_to_idle(Duration::from_secs(60))
             .time_to_live(Duration::from_secs(600))
             .build();
-        Self { log, cache }
+        Self { log, cache, turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+    }
+
+    /// Waits for the others of this process that decide about the stream: only one of them could
+    /// append, and the rest would decide again, the slow ones for ever.
+    pub(super) async fn turn(&self, stream: Stream) -> MutexGuard<'_, ()> {
+        // The last bits of an id are random.
+        let [.., high, low] = *stream.id.as_bytes();
+        self.turns[usize::from(u16::from_be_bytes([high, low])) % TURNS].lock().await
     }
 
     /// The stream as the log has it now.
