@@ -33,6 +33,9 @@ pub enum DecodeError {
     },
 }
 
+/// Room for the text of nearly all payloads.
+const USUAL_BYTES: usize = 384;
+
 /// One event type in one version, for those who document and check them.
 pub struct EventType {
     /// The name as it is stored, such as `SetLogged`.
@@ -108,9 +111,11 @@ macro_rules! registry {
             /// The payload as JSON text: fields in the order of their declaration, so the same
             /// event always gives the same bytes. Fails when a personal field is in clear.
             pub fn encode(&self) -> Result<String, serde_json::Error> {
+                let mut text = Vec::with_capacity(USUAL_BYTES);
                 match self {
-                    $(Self::$name(payload) => serde_json::to_string(payload)),*
+                    $(Self::$name(payload) => serde_json::to_writer(&mut text, payload)?),*
                 }
+                String::from_utf8(text).map_err(|_| serde::ser::Error::custom("not UTF-8"))
             }
 
             /// The event behind stored bytes of a known type and version; of an older version, as

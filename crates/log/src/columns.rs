@@ -9,7 +9,6 @@ use crate::{
 };
 
 /// The rows of a plan, column by column.
-#[derive(Default)]
 pub(crate) struct Columns<'a> {
     pub(crate) partition: Vec<i16>,
     pub(crate) position: Vec<i64>,
@@ -27,7 +26,8 @@ pub(crate) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     pub(crate) fn of(plan: &'a Plan) -> Self {
-        let mut columns = Self::default();
+        let rows = plan.taken.iter().map(|taken| taken.request.events()).sum();
+        let mut columns = Self::for_rows(rows);
         for taken in &plan.taken {
             let mut position = taken.before;
             for write in &taken.request.writes {
@@ -40,6 +40,23 @@ impl<'a> Columns<'a> {
             }
         }
         columns
+    }
+
+    fn for_rows(rows: usize) -> Self {
+        Self {
+            partition: Vec::with_capacity(rows),
+            position: Vec::with_capacity(rows),
+            owner: Vec::with_capacity(rows),
+            stream_kind: Vec::with_capacity(rows),
+            stream_id: Vec::with_capacity(rows),
+            version: Vec::with_capacity(rows),
+            name: Vec::with_capacity(rows),
+            type_version: Vec::with_capacity(rows),
+            client_id: Vec::with_capacity(rows),
+            fingerprint: Vec::with_capacity(rows),
+            metadata: Vec::with_capacity(rows),
+            payload: Vec::with_capacity(rows),
+        }
     }
 
     fn push(

@@ -588,7 +588,7 @@ impl Write {
 }
 
 impl Request {
-    fn events(&self) -> usize {
+    pub(crate) fn events(&self) -> usize {
         self.writes.iter().map(|write| write.rows.len()).sum()
     }
 
