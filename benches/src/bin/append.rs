@@ -73,7 +73,7 @@ async fn main() -> Result<()> {
     callers[0].append(&log, arguments.keys).await?;
     prepare_plain(&pool).await?;
     season(&pool).await?;
-    let script = script(arguments.partitions);
+    let (script, texts) = (script(arguments.partitions), texts(&pool).await?);
 
     let (mut ours, mut theirs, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
     let mut together = Vec::new();
@@ -87,7 +87,8 @@ async fn main() -> Result<()> {
         ours.push(measured.per_second);
         latencies.extend(measured.latencies);
         eprintln!("ours {:.0}/s", measured.per_second);
-        let per_second = run_pgbench(&pgbench, &database.owner_url(), &script, &arguments)?;
+        let row = (script.as_str(), texts.as_slice());
+        let per_second = run_pgbench(&pgbench, &database.owner_url(), row, &arguments)?;
         theirs.push(per_second);
         eprintln!("pgbench {per_second:.0}/s");
     }
@@ -163,9 +164,7 @@ async fn share(arguments: &Arguments, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The table of events as it would be without the log: one table, the same keys and indexes. Its
-/// texts are those of a stored event, as defaults: pgbench would take what follows a colon in
-/// them for variables.
+/// The table of events as it would be without the log: one table, the same keys and indexes.
 async fn prepare_plain(pool: &PgPool) -> Result<()> {
     for statement in [
         "create table plain (like log.events including defaults including constraints)",
@@ -173,19 +172,26 @@ async fn prepare_plain(pool: &PgPool) -> Result<()> {
         "create unique index on plain (stream_id, owner, stream_kind, version, partition)",
         "create unique index on plain (client_id, owner, partition) where client_id is not null",
         "create sequence plain_position",
-        "do $$ begin
-             execute (
-                 select format(
-                     'alter table plain alter metadata set default %L,
-                          alter payload set default %L, alter fingerprint set default %L',
-                     metadata, payload, fingerprint)
-                 from log.events limit 1
-             );
-         end $$",
     ] {
         sqlx::query(statement).execute(pool).await?;
     }
     Ok(())
+}
+
+/// The texts of a stored event, as pgbench's variables: it sends them with every row, as whoever
+/// inserts must. In the script itself it would take what follows a colon for a variable.
+async fn texts(pool: &PgPool) -> Result<Vec<String>> {
+    let (metadata, payload, fingerprint): (String, String, String) = sqlx::query_as(
+        "select metadata, payload, fingerprint::text from log.events
+         where fingerprint is not null limit 1",
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(vec![
+        format!("metadata={metadata}"),
+        format!("payload={payload}"),
+        format!("fingerprint={fingerprint}"),
+    ])
 }
 
 /// Inserts one row like ours. Its ids are in order like ours, made from the position by the
@@ -194,21 +200,28 @@ fn script(partitions: i16) -> String {
     let owner = new_id();
     format!(
         "insert into plain (partition, position, epoch, owner, stream_kind, stream_id, version,
-             type, type_version, recorded_at, client_id)
+             type, type_version, recorded_at, client_id, fingerprint, metadata, payload)
          select :client_id % {partitions}, n, 1, '{owner}', 3,
              ('0193f0a0-0000-7000-8000-' || lpad(to_hex(n / {SETS}), 12, '0'))::uuid,
              n % {SETS} + 1, 'SetLogged', 1, now(),
-             ('0193f0a0-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+             ('0193f0a0-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+             :fingerprint::bytea, :metadata::text, :payload::text
          from nextval('plain_position') as n;\n"
     )
 }
 
 /// Inserts per second, without the time that connecting took.
-fn run_pgbench(program: &Path, url: &str, script: &str, arguments: &Arguments) -> Result<f64> {
+fn run_pgbench(
+    program: &Path,
+    url: &str,
+    (script, texts): (&str, &[String]),
+    arguments: &Arguments,
+) -> Result<f64> {
     let mut child = Command::new(program)
         .args(["-n", "-M", "prepared", "-j", "2", "-f", "-"])
         .args(["-c", &arguments.callers.to_string()])
         .args(["-T", &arguments.seconds.to_string()])
+        .args(texts.iter().flat_map(|text| ["-D", text]))
         .arg(without_settings_of_sqlx(url))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,12 +1,15 @@
 //! Topics of one's own for every test, on the broker that `KAFKA_BROKERS` names.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use events::{Family, Partition, Position};
-use log::{Stored, kafka::Record};
+use log::{
+    Stored,
+    kafka::{Record, is_away},
+};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{
@@ -261,17 +264,18 @@ fn read_all(mut config: ClientConfig, topic: &str) -> BTreeMap<Partition, Vec<Ow
     all.set_all_offsets(Offset::Beginning).expect("offsets");
     consumer.assign(&all).expect("an assignment");
     let mut found: BTreeMap<Partition, Vec<OwnedMessage>> = BTreeMap::new();
-    let (mut ends, deadline) = (0, Instant::now() + PATIENCE);
-    while ends < count {
+    let (mut ended, deadline) = (BTreeSet::new(), Instant::now() + PATIENCE);
+    while ended.len() < count {
         assert!(Instant::now() < deadline, "in vain waited for the end of {topic}");
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let partition = Partition(i16::try_from(message.partition()).expect("a partition"));
                 found.entry(partition).or_default().push(message.detach());
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
-            Some(Err(error)) => panic!("{error}"),
-            None => {}
+            // A partition ends again when it is written to, or when the connection was lost.
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            Some(Err(error)) if !is_away(&error) => panic!("{error}"),
+            Some(Err(_)) | None => {}
         }
     }
     found

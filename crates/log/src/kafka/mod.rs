@@ -198,14 +198,23 @@ fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 fn log_error(error: &KafkaError, reason: &str) {
     match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::Resolve,
-        ) => say_away(reason),
+        _ if is_away(error) => say_away(reason),
         Some(RDKafkaErrorCode::PartitionEOF) => {}
         _ => tracing::warn!(%error, reason, "Kafka"),
     }
+}
+
+/// Says whether an error means only that no broker can be reached at the moment: the client goes
+/// on trying by itself, so whoever polls it may go on too.
+pub fn is_away(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+        )
+    )
 }
 
 /// Says that brokers are away, but not again and again: every client tries several times a second.

@@ -13,7 +13,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{Kafka, Quiet, Record, RelayError, blocking};
+use super::{Kafka, Quiet, Record, RelayError, blocking, is_away};
 use crate::Reader;
 
 /// A broker that does not answer for so long is away.
@@ -115,8 +115,8 @@ fn read(
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
-            Some(Err(error)) => return Err(error),
-            None => {}
+            Some(Err(error)) if !is_away(&error) => return Err(error),
+            Some(Err(_)) | None => {}
         }
         if Instant::now() > deadline {
             return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
