@@ -96,15 +96,15 @@ fn has_nextest() -> bool {
 
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    measure("bench", arguments)
+    measure("bench", Settings::Dedicated, arguments)
 }
 
 /// `cargo xtask faults NAME`.
 pub(crate) fn faults(arguments: &[String]) -> Result<()> {
-    measure("faults", arguments)
+    measure("faults", Settings::Durable, arguments)
 }
 
-fn measure(what: &str, arguments: &[String]) -> Result<()> {
+fn measure(what: &str, settings: Settings, arguments: &[String]) -> Result<()> {
     let known: Vec<&str> = PROGRAMS
         .iter()
         .filter_map(|program| program.call.strip_prefix(what)?.strip_prefix(' '))
@@ -114,7 +114,7 @@ fn measure(what: &str, arguments: &[String]) -> Result<()> {
         bail!("cargo xtask {what} NAME, where NAME is one of: {list}");
     };
     ensure!(known.contains(&name.as_str()), "there is no {what} {name}, only: {list}");
-    on_servers(&format!("{what} {name}"), Settings::Durable, &["--release"], arguments)
+    on_servers(&format!("{what} {name}"), settings, &["--release"], arguments)
 }
 
 /// `cargo xtask real-data DIR`.

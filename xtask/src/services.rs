@@ -195,7 +195,7 @@ fn each<T: Send>(
 fn make_folder(what: &str, settings: Settings) -> Result<PathBuf> {
     let account = Account::unprivileged()?;
     // Durability is only worth measuring on a disk, and /tmp may be memory.
-    let lasting = settings == Settings::Durable && env::var_os("TMPDIR").is_none();
+    let lasting = settings != Settings::Fleeting && env::var_os("TMPDIR").is_none();
     let first = if lasting { "/var/tmp".into() } else { env::temp_dir() };
     let parents = [first, env::temp_dir(), "/tmp".into()];
     let parent = parents

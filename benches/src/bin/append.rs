@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use benches::{callers, mean, measure, percentile, season};
+use benches::{callers, mean, measure, percentile, rest, season};
 use clap::Parser;
 use log::{Clock, Keys, Log, MasterKey, Options, Random};
 use servers::Postgres;
@@ -82,11 +82,13 @@ async fn main() -> Result<()> {
             together.push(several(&arguments, &database.api_url()).await?);
             eprintln!("ours in {} processes {:.0}/s", arguments.processes, mean(&together));
         }
+        rest(&pool).await?;
         let measured = measure(&log, callers, arguments.seconds, arguments.keys).await?;
         callers = measured.callers;
         ours.push(measured.per_second);
         latencies.extend(measured.latencies);
         eprintln!("ours {:.0}/s", measured.per_second);
+        rest(&pool).await?;
         let row = (script.as_str(), texts.as_slice());
         let per_second = run_pgbench(&pgbench, &database.owner_url(), row, &arguments)?;
         theirs.push(per_second);

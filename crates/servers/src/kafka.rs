@@ -182,7 +182,7 @@ impl Programs {
     /// What java is told to run the broker.
     fn broker(&self, folder: &Path, properties: &Path, settings: Settings) -> Vec<OsString> {
         let speed: &[&str] = match settings {
-            Settings::Durable => &["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
+            Settings::Durable | Settings::Dedicated => &["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
             // Two seconds until it answers are worth more than speed that it never reaches.
             Settings::Fleeting => &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
         };

@@ -23,6 +23,8 @@ pub use redis::Redis;
 pub enum Settings {
     /// What is answered is on disk.
     Durable,
+    /// The same with memory as on a machine that it has for itself: for measurements.
+    Dedicated,
     /// Fast and forgetful, for tests.
     Fleeting,
 }

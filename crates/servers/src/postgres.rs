@@ -215,14 +215,18 @@ impl Postgres {
 
     fn configuration(&self, settings: Settings) -> String {
         let sockets = self.sockets.display().to_string().replace('\'', "''");
+        let buffers = match settings {
+            Settings::Dedicated => "2GB",
+            Settings::Durable | Settings::Fleeting => "512MB",
+        };
         let common = format!(
             "listen_addresses = ''\nunix_socket_directories = '{sockets}'\nport = 5432\n\
-             max_connections = 300\nshared_buffers = 512MB\nmax_wal_size = 4GB\n\
+             max_connections = 300\nshared_buffers = {buffers}\nmax_wal_size = 4GB\n\
              checkpoint_timeout = 15min\nwal_level = replica\nlog_min_messages = warning\n\
              log_min_error_statement = panic\n"
         );
         match settings {
-            Settings::Durable => common,
+            Settings::Durable | Settings::Dedicated => common,
             Settings::Fleeting => {
                 common + "fsync = off\nfull_page_writes = off\nautovacuum_naptime = 10s\n"
             }
