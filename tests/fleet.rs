@@ -57,7 +57,7 @@ impl Fleet {
 
     /// One more projector of history. It is given no secret, and needs none.
     fn projector(&self) -> Process {
-        on_kafka(&["projector", "history"], &self.database.projector_url(), &self.kafka)
+        on_kafka(&["projector", "history", "stats"], &self.database.projector_url(), &self.kafka)
     }
 
     fn client(&self) -> Client {
@@ -259,7 +259,7 @@ async fn without_a_broker_commands_and_queries_go_on() {
     eventually("shares of the partitions in place of the group", async || {
         let holders: i64 = sqlx::query_scalar(
             "select count(distinct holder) from log.leases
-             where work = 'history_v2' and expires_at > clock_timestamp()
+             where work = 'history_v3' and expires_at > clock_timestamp()
              having count(*) = 16",
         )
         .fetch_optional(&mut owner)
@@ -287,7 +287,7 @@ async fn without_kafka_projectors_share_the_partitions() {
     let database = Database::fresh().await;
     let start = || {
         let url = database.projector_url();
-        Process::start(binary(), &["projector", "history"], &[("DATABASE_URL", &url)])
+        Process::start(binary(), &["projector", "history", "stats"], &[("DATABASE_URL", &url)])
     };
     let mut projectors = [start(), start()];
     let mut owner = PgConnection::connect(&database.owner_url()).await.unwrap();
@@ -295,7 +295,7 @@ async fn without_kafka_projectors_share_the_partitions() {
         eventually("fair shares", async || {
             let shares: Vec<i64> = sqlx::query_scalar(
                 "select count(*) from log.leases
-                 where work = 'history_v2' and expires_at > clock_timestamp()
+                 where work = 'history_v3' and expires_at > clock_timestamp()
                  group by holder order by 1",
             )
             .fetch_all(&mut owner)

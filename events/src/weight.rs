@@ -209,7 +209,7 @@ impl JsonSchema for DecimalText {
 ///
 /// Reading takes the shortest decimal that stands for the number, so what a person typed comes
 /// through exactly up to 15 digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(pub Decimal);
 
 impl Serialize for Number {

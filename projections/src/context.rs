@@ -4,15 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::http::HeaderMap;
 use events::{AthleteId, Partition};
-use log::{Database, Keys, Positions};
+use log::{Clock, Database, Keys, Positions};
 use projector::{NotReached, Progress, Projection};
 use sqlx::PgPool;
 use web::{Caller, Detail, Error};
 
-use crate::history::History;
-
-/// Every read model.
-const MODELS: [&str; 1] = [History::SCHEMA];
+use crate::MODELS;
 
 /// How long a query waits for its model to reach the position that the caller asked for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,14 +21,18 @@ pub struct Context {
     pub pool: PgPool,
     /// Keys of personal data.
     pub keys: Keys,
+    /// What is today.
+    pub clock: Clock,
     progress: Arc<HashMap<&'static str, Progress>>,
 }
 
 impl Context {
     /// Queries on a database, of models whose projectors run elsewhere.
-    pub fn new(database: &Database, keys: Keys) -> Self {
-        let elsewhere = MODELS.map(|model| (model, Progress::of(database, model)));
-        Self { pool: database.pool.clone(), keys, progress: Arc::new(elsewhere.into()) }
+    pub fn new(database: &Database, keys: Keys, clock: Clock) -> Self {
+        let elsewhere =
+            MODELS.iter().map(|model| (model.schema, Progress::of(database, model.schema)));
+        let progress = Arc::new(elsewhere.collect());
+        Self { pool: database.pool.clone(), keys, clock, progress }
     }
 
     /// The same, with models whose projectors run in this process and tell us without a detour.

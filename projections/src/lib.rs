@@ -1,7 +1,55 @@
 //! The read models, one folder each: tables, fold, queries, routes and tests.
 
+mod athlete;
 mod context;
 pub mod history;
 pub mod represent;
+pub mod stats;
+
+use history::History;
+use projector::{Model, Projection};
+use stats::Stats;
 
 pub use context::{Context, database};
+
+/// Every read model.
+pub const MODELS: &[Model] = &[model::<History>(), model::<Stats>()];
+
+const fn model<P: Projection>() -> Model {
+    Model { name: P::NAME, schema: P::SCHEMA }
+}
+
+/// Runs code for the read model of a name: `with_model!(name, P => code)` is an `Option`, without
+/// a value where there is no such model.
+#[macro_export]
+macro_rules! with_model {
+    ($name:expr, $projection:ident => $code:expr) => {
+        match $name {
+            "history" => {
+                type $projection = $crate::history::History;
+                Some($code)
+            }
+            "stats" => {
+                type $projection = $crate::stats::Stats;
+                Some($code)
+            }
+            _ => None,
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use projector::Projection as _;
+
+    use super::MODELS;
+
+    #[test]
+    fn every_model_is_found_by_its_name() {
+        for model in MODELS {
+            let found = with_model!(model.name, P => P::SCHEMA);
+            assert_eq!(found, Some(model.schema));
+        }
+        assert_eq!(with_model!("no model", P => P::SCHEMA), None);
+    }
+}

@@ -1,9 +1,14 @@
 //! Every projection, held to the laws.
 
-use projections::history::History;
+use projections::{history::History, stats::Stats};
 use testkit::laws;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_keeps_the_laws() {
     laws::hold::<History>(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stats_keeps_the_laws() {
+    laws::hold::<Stats>(1).await;
 }

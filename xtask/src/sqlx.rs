@@ -68,6 +68,8 @@ fn fill(url: &str, database: &str) -> Result<()> {
             psql(url, &["-1", "-f", text(&file)?])?;
         }
     }
+    // What the runtime keeps beside each model's own tables.
+    let own = root()?.join("crates/projector/src/schema.sql");
     let mut path = "\"$user\", public".to_owned();
     for folder in entries(&root()?.join("projections/src"))? {
         let file = folder.join("schema.sql");
@@ -79,7 +81,7 @@ fn fill(url: &str, database: &str) -> Result<()> {
             .with_context(|| format!("{}:1: `-- schema: name` is missing", file.display()))?;
         let create = format!("create schema {schema}");
         let enter = format!("set search_path to {schema}");
-        psql(url, &["-1", "-c", &create, "-c", &enter, "-f", text(&file)?])?;
+        psql(url, &["-1", "-c", &create, "-c", &enter, "-f", text(&own)?, "-f", text(&file)?])?;
         path += &format!(", {schema}");
     }
     psql(url, &["-c", &format!("alter database {database} set search_path = {path}")])

@@ -6,8 +6,10 @@
 pub mod exercises;
 pub mod library;
 mod rejection;
+mod streaks;
 mod totals;
 pub mod workout;
 
 pub use rejection::{Invalid, Patch, Rejection};
-pub use totals::{Totals, totals, volume_kg};
+pub use streaks::{Streak, streak_of_days, streak_of_weeks, week_of};
+pub use totals::{Totals, totals, volume_kg, volume_of};

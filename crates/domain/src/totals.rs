@@ -56,22 +56,32 @@ pub fn totals<'a>(
     }
 }
 
-/// Repetitions times weight of a set, in exact kg.
-///
-/// Weighted bodyweight exercises add the bodyweight of the day, assisted ones subtract the
-/// assistance from it; without a known bodyweight, and for sets without repetitions or of kinds
-/// that have no weight, there is none.
+/// Repetitions times weight of a set, in exact kg; see [`volume_of`].
 pub fn volume_kg(
     set: &SetValues,
     kind: Measurement,
     bodyweight_kg: Option<Decimal>,
 ) -> Option<Decimal> {
-    let weight = set.weight.map(|weight| weight.kg());
+    let reps = set.reps.map(|reps| reps.get());
+    volume_of(reps, set.weight.map(|weight| weight.kg()), kind, bodyweight_kg)
+}
+
+/// Repetitions times weight, in exact kg.
+///
+/// Weighted bodyweight exercises add the bodyweight of the day, assisted ones subtract the
+/// assistance from it; without a known bodyweight, and for sets without repetitions or of kinds
+/// that have no weight, there is none.
+pub fn volume_of(
+    reps: Option<u16>,
+    weight_kg: Option<Decimal>,
+    kind: Measurement,
+    bodyweight_kg: Option<Decimal>,
+) -> Option<Decimal> {
     let per_rep = match kind {
-        Measurement::WeightReps => weight?,
-        Measurement::WeightedBodyweight => bodyweight_kg? + weight.unwrap_or_default(),
+        Measurement::WeightReps => weight_kg?,
+        Measurement::WeightedBodyweight => bodyweight_kg? + weight_kg.unwrap_or_default(),
         Measurement::AssistedBodyweight => {
-            (bodyweight_kg? - weight.unwrap_or_default()).max(Decimal::ZERO)
+            (bodyweight_kg? - weight_kg.unwrap_or_default()).max(Decimal::ZERO)
         }
         Measurement::RepsOnly
         | Measurement::Duration
@@ -79,7 +89,7 @@ pub fn volume_kg(
         | Measurement::DistanceDuration
         | Measurement::WeightDistance => return None,
     };
-    Some(per_rep * Decimal::from(set.reps?.get()))
+    Some(per_rep * Decimal::from(reps?))
 }
 
 #[cfg(test)]

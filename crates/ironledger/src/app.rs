@@ -12,8 +12,8 @@ use axum::{
     serve::ListenerExt,
 };
 use log::{Clock, Database, Keys, Log, Options, Random};
-use projections::Context;
-use projector::Progress;
+use projections::{Context, MODELS};
+use projector::{Observer, Progress};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
@@ -33,6 +33,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers that are too old to be given again are thrown away so often.
 const PRUNE: Duration = Duration::from_secs(600);
 
+/// How the read models are, for those who ask.
+pub(crate) type Models = Arc<Observer>;
+
 /// What handlers work with.
 #[derive(Clone, FromRef)]
 pub(crate) struct App {
@@ -40,6 +43,7 @@ pub(crate) struct App {
     pub(crate) commands: Commands,
     pub(crate) queries: Context,
     pub(crate) tokens: Tokens,
+    pub(crate) models: Models,
     #[from_ref(skip)]
     clock: Clock,
     #[from_ref(skip)]
@@ -57,8 +61,9 @@ impl App {
         Ok(Self {
             accounts: Accounts::new(pool.clone(), log.clone(), clock.clone(), random.clone()),
             commands: Commands::new(log, clock.clone(), random.clone()),
-            queries: Context::new(database, keys),
+            queries: Context::new(database, keys, clock.clone()),
             tokens: Tokens::new(&secrets.token_key()?, move || token_clock.now().utc()),
+            models: Arc::new(Observer::new(database.pool.clone(), MODELS)),
             clock,
             random,
         })

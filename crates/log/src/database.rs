@@ -39,4 +39,14 @@ impl Database {
             .connect_lazy_with(options.clone());
         Ok(Self { pool, direct: options })
     }
+
+    /// The same with other connections, on which names that are not qualified are those of a schema.
+    pub fn in_schema(&self, schema: &str) -> Self {
+        let direct = self.direct.clone().options([("search_path", schema)]);
+        let pool = PgPoolOptions::new()
+            .max_connections(self.pool.options().get_max_connections())
+            .acquire_timeout(self.pool.options().get_acquire_timeout())
+            .connect_lazy_with(direct.clone());
+        Self { pool, direct }
+    }
 }

@@ -13,6 +13,7 @@ mod database;
 pub mod kafka;
 mod keys;
 mod lane;
+mod pages;
 mod peers;
 mod positions;
 mod random;
@@ -30,6 +31,7 @@ pub use append::{
 pub use clock::Clock;
 pub use database::{Database, MIGRATIONS};
 pub use keys::{Keys, MasterKey};
+pub use pages::{Raw, page};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};

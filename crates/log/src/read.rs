@@ -241,6 +241,57 @@ impl Reader {
         .transpose()
     }
 
+    /// The events at some positions of a partition, in their order.
+    pub async fn at(
+        &self,
+        partition: Partition,
+        positions: &[i64],
+    ) -> Result<Vec<Stored>, ReadError> {
+        sqlx::query_as!(
+            Row,
+            "select partition, position, epoch, owner, stream_kind, stream_id, version,
+                 type as kind, type_version as kind_version, recorded_at, client_id, fingerprint,
+                 metadata, payload
+             from log.events
+             where partition = $1 and position = any($2)
+             order by position",
+            partition.0,
+            positions,
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(Stored::try_from)
+        .collect()
+    }
+
+    /// All events of an owner in a partition, up to a position. Looks at every event there: for
+    /// questions that are seldom asked.
+    pub async fn of_owner(
+        &self,
+        partition: Partition,
+        owner: AthleteId,
+        up_to: Position,
+    ) -> Result<Vec<Stored>, ReadError> {
+        sqlx::query_as!(
+            Row,
+            "select partition, position, epoch, owner, stream_kind, stream_id, version,
+                 type as kind, type_version as kind_version, recorded_at, client_id, fingerprint,
+                 metadata, payload
+             from log.events
+             where partition = $1 and owner = $2 and position <= $3
+             order by position",
+            partition.0,
+            owner.uuid(),
+            up_to.0,
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(Stored::try_from)
+        .collect()
+    }
+
     /// The next events of several partitions, at most `limit` of each: by partition, then by
     /// position, without a hole.
     pub async fn tail(

@@ -1,9 +1,11 @@
-//! How far a projection has read: one row for each partition.
+//! How far a projection has read: one row for each partition, in the schema of its rows.
+//!
+//! Names here are not qualified: a projector's connections have the schema as their search path.
 
 use std::collections::BTreeMap;
 
 use events::{Epoch, Partition, Position};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
 /// How far a projection has read in one partition, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +20,11 @@ pub(crate) struct Checkpoint {
 pub(crate) type Checkpoints = BTreeMap<Partition, Checkpoint>;
 
 /// Reads where a projection stands.
-pub(crate) async fn load(pool: &PgPool, projection: &str) -> Result<Checkpoints, sqlx::Error> {
-    let rows = sqlx::query!(
-        "select partition, generation, epoch, position, last_event
-         from projector.checkpoints where projection = $1",
-        projection
-    )
-    .fetch_all(pool)
-    .await?;
+pub(crate) async fn load(database: impl PgExecutor<'_>) -> Result<Checkpoints, sqlx::Error> {
+    let rows =
+        sqlx::query!("select partition, generation, epoch, position, last_event from checkpoints")
+            .fetch_all(database)
+            .await?;
     let checkpoints = rows.into_iter().map(|row| {
         let checkpoint = Checkpoint {
             generation: row.generation,
@@ -41,17 +40,14 @@ pub(crate) async fn load(pool: &PgPool, projection: &str) -> Result<Checkpoints,
 /// Makes the rows of partitions that have none.
 pub(crate) async fn create(
     connection: &mut PgConnection,
-    projection: &str,
     partitions: &[Partition],
     epoch: Epoch,
 ) -> Result<(), sqlx::Error> {
     let partitions: Vec<i16> = partitions.iter().map(|partition| partition.0).collect();
     sqlx::query!(
-        "insert into projector.checkpoints
-             (projection, partition, generation, epoch, position, last_event)
-         select $1, partition, 1, $3, 0, '' from unnest($2::smallint[]) as partition
+        "insert into checkpoints (partition, generation, epoch, position, last_event)
+         select partition, 1, $2, 0, '' from unnest($1::smallint[]) as partition
          on conflict do nothing",
-        projection,
         &partitions,
         epoch.0,
     )
@@ -61,14 +57,12 @@ pub(crate) async fn create(
 }
 
 /// Moves the checkpoints on, if they and the log's line of history are all where the caller
-/// believes them to be, and makes the unqualified names of the rest of the transaction mean the
-/// projection's tables. `false` when anything else has moved: then the caller must roll back.
+/// believes them to be. `false` when anything else has moved: then the caller must roll back.
 ///
 /// The commit does not wait for the disk: a crash of Postgres takes rows and checkpoint back
 /// together, and what is lost is projected again.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
-    projection: &str,
     log_epoch: Epoch,
     from: &Checkpoints,
     to: &Checkpoints,
@@ -79,21 +73,20 @@ pub(crate) async fn advance(
     };
     let moved = sqlx::query!(
         r#"with moved as (
-               update projector.checkpoints c
+               update checkpoints c
                set position = b.position, epoch = b.epoch, last_event = b.last_event,
                    updated_at = clock_timestamp()
-               from unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                   $7::text[])
+               from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+                   $6::text[])
                    as b (partition, generation, believed, position, epoch, last_event)
-               where c.projection = $1 and c.partition = b.partition
+               where c.partition = b.partition
                    and c.generation = b.generation and c.position = b.believed
-                   and (select max(epoch) from log.epochs) = $8
+                   and (select max(epoch) from log.epochs) = $7
                returning 1
            )
-           select count(*) as "count!", set_config('search_path', $1, true) as search_path,
+           select count(*) as "count!",
                set_config('synchronous_commit', 'off', true) as synchronous_commit
            from moved"#,
-        projection,
         &partitions,
         &believed(|checkpoint| checkpoint.generation.into()),
         &believed(|checkpoint| checkpoint.position.0),

@@ -1,18 +1,30 @@
-//! The runtime of projections: reading the log, batching, checkpoints and fencing.
+//! The runtime of projections: reading the log, batching, checkpoints, fencing, parking, replay.
 //!
 //! A [`Projection`] says what events mean for its rows. A [`Projector`] feeds it batches, from
 //! Postgres or from Kafka, and commits rows and checkpoint in one transaction, whose first
 //! statement is the checkpoint's compare-and-swap: a second owner, a thawed zombie or a swapped
-//! read model fails there, before it has written anything. [`Progress`] lets queries wait for a
-//! model.
+//! read model fails there, before it has written anything. A [`Replay`] builds the rows anew beside
+//! the live ones and swaps them in. [`Progress`] lets queries wait for a model, and an [`Observer`]
+//! says how far all of them are.
 
+mod batch;
 mod checkpoint;
 mod foreign;
+mod observe;
+mod parking;
 mod progress;
 mod projection;
+mod replay;
 mod run;
 mod runtime;
+mod schema;
+mod tables;
+mod trouble;
 
+pub use observe::{Model, ModelStatus, Observer, PartitionStatus, ReplayStatus, State};
+pub use parking::{ParkedEvent, Retried};
 pub use progress::{NotReached, Progress};
-pub use projection::Projection;
+pub use projection::{Happened, Poison, Projection, Refused};
+pub use replay::{Difference, Options, Phase, Replay, ReplayError, Replayed, Step};
 pub use runtime::{Error, Projector};
+pub use tables::{Column, Field, Fields, Key, Kind, Row, Tables};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use log::{Database, Positions, Wake};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use tokio::time::{Instant, timeout};
 
 /// The model of a query has not reached the position that the caller asked for.
@@ -82,15 +82,16 @@ impl Progress {
         if !on_this_history {
             return Err(NotReached::OtherHistory);
         }
-        let reached = sqlx::query_scalar!(
-            r#"select count(*) as "count!"
-               from unnest($2::smallint[], $3::bigint[]) as wanted (partition, position)
-               join projector.checkpoints c on c.projection = $1
-                   and c.partition = wanted.partition and c.position >= wanted.position"#,
+        // The name of a schema is the program's own text.
+        let reached: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
+            "select count(*)
+             from {}.checkpoints c
+             join unnest($1::smallint[], $2::bigint[]) as wanted (partition, position)
+                 on c.partition = wanted.partition and c.position >= wanted.position",
             self.projection,
-            &partitions,
-            &positions,
-        )
+        )))
+        .bind(&partitions)
+        .bind(&positions)
         .fetch_one(&self.pool)
         .await?;
         Ok(usize::try_from(reached) == Ok(wanted.at.len()))

@@ -14,7 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, Projection, Projector, checkpoint, foreign};
+use crate::{
+    Error, Projection, Projector, Retried, checkpoint, foreign,
+    trouble::{Trouble, or_stop},
+};
 
 /// Most events of one partition in one batch.
 const BATCH: usize = 500;
@@ -44,19 +47,19 @@ impl<P: Projection> Projector<P> {
     /// Follows all partitions in Postgres until told to stop. What goes wrong is logged and tried
     /// again, so that one bad moment of Postgres ends nothing.
     pub async fn run(self, stop: CancellationToken) {
-        self.tail(None, stop).await;
+        self.tail(None, Uuid::nil(), stop).await;
     }
 
     /// The same beside others who run the same projection, each with its share of the partitions;
     /// `member` is our name among them.
     pub async fn run_shared(self, member: Uuid, stop: CancellationToken) {
         let shares = Shares::new(self.database.pool.clone(), P::SCHEMA, member);
-        self.tail(Some(shares), stop).await;
+        self.tail(Some(shares), member, stop).await;
     }
 
-    async fn tail(mut self, shares: Option<Shares>, stop: CancellationToken) {
+    async fn tail(mut self, shares: Option<Shares>, member: Uuid, stop: CancellationToken) {
         let mut changes = self.log.changes();
-        let mut trouble = Trouble::new(P::SCHEMA);
+        let mut trouble = Trouble::new(self.database.pool.clone(), P::SCHEMA, member);
         let mut prepared: Option<Instant> = None;
         let mut ours: Option<Vec<Partition>> = None;
         let mut renewed: Option<Instant> = None;
@@ -65,8 +68,7 @@ impl<P: Projection> Projector<P> {
             let step = async {
                 // Again and again, since the log may get more partitions.
                 if is_due(prepared, PREPARE) {
-                    self.prepare().await?;
-                    self.doubt();
+                    self.get_ready(prepared.is_none()).await?;
                     prepared = Some(Instant::now());
                 }
                 if let Some(shares) = &shares
@@ -84,7 +86,7 @@ impl<P: Projection> Projector<P> {
             };
             match step.await {
                 Ok(count) => {
-                    trouble.over();
+                    trouble.over().await;
                     // With a full page there is more; else who appends wakes us.
                     if count < BATCH {
                         tokio::select! {
@@ -101,6 +103,20 @@ impl<P: Projection> Projector<P> {
         {
             tracing::debug!(%error, "the leases run out by themselves");
         }
+    }
+
+    /// Makes what is missing, and at first tries what earlier programs have set aside, since this one
+    /// may know better.
+    async fn get_ready(&mut self, first: bool) -> Result<(), Error> {
+        self.prepare().await?;
+        self.doubt();
+        if first {
+            let tried = self.retry(None).await?;
+            if tried != Retried::default() {
+                tracing::info!(projection = P::SCHEMA, ?tried, "tried parked events again");
+            }
+        }
+        Ok(())
     }
 
     /// Our share of the partitions now.
@@ -120,7 +136,7 @@ impl<P: Projection> Projector<P> {
         stop: CancellationToken,
     ) -> Result<(), kafka::Error> {
         let shares = Shares::new(self.database.pool.clone(), P::SCHEMA, member);
-        let mut trouble = Trouble::new(P::SCHEMA);
+        let mut trouble = Trouble::new(self.database.pool.clone(), P::SCHEMA, member);
         let mut consumer = Consumer::join(kafka, P::SCHEMA)?;
         let mut assigned = consumer.assigned();
         let mut net = Net::default();
@@ -159,7 +175,7 @@ impl<P: Projection> Projector<P> {
                 Ok(goes_on)
             };
             match step.await {
-                Ok(true) => trouble.over(),
+                Ok(true) => trouble.over().await,
                 Ok(false) => {
                     net.is_deaf = true;
                     or_stop(&stop, sleep(LOOK)).await;
@@ -219,12 +235,11 @@ impl<P: Projection> Projector<P> {
     /// it would be seen.
     async fn look(&mut self, net: &mut Net, shares: &Shares) -> Result<(), Error> {
         if is_due(net.prepared, PREPARE) {
-            self.prepare().await?;
-            self.doubt();
+            self.get_ready(net.prepared.is_none()).await?;
             net.prepared = Some(Instant::now());
         }
         let heads = self.log.heads().await?;
-        let checkpoints = checkpoint::load(&self.database.pool, P::SCHEMA).await?;
+        let checkpoints = checkpoint::load(&self.database.pool).await?;
         let positions: BTreeMap<Partition, Position> =
             checkpoints.into_iter().map(|(partition, at)| (partition, at.position)).collect();
         let published = kafka::published(&self.database.pool).await?;
@@ -343,41 +358,5 @@ impl Net {
             self.helped.clear();
         }
         self.behind = self.owned.clone();
-    }
-}
-
-/// What goes wrong is said, and tried again after a pause that grows.
-struct Trouble {
-    projection: &'static str,
-    pause: Duration,
-}
-
-impl Trouble {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(5);
-
-    fn new(projection: &'static str) -> Self {
-        Self { projection, pause: Self::FIRST }
-    }
-
-    fn over(&mut self) {
-        self.pause = Self::FIRST;
-    }
-
-    async fn bear(&mut self, error: &Error, stop: &CancellationToken) {
-        let projection = self.projection;
-        match error {
-            Error::Fenced(_) => tracing::info!(projection, %error),
-            _ => tracing::error!(projection, %error, "does not go on"),
-        }
-        or_stop(stop, sleep(self.pause)).await;
-        self.pause = (self.pause * 2).min(Self::LONGEST);
-    }
-}
-
-async fn or_stop(stop: &CancellationToken, waiting: impl Future<Output = ()>) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = waiting => {}
     }
 }

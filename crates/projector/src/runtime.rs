@@ -3,19 +3,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     marker::PhantomData,
+    sync::Arc,
 };
 
-use events::{Epoch, EventId, Partition, Position};
+use events::{Partition, Position};
 use log::{Database, ReadError, Reader, Stored};
-use sqlx::{Acquire, Executor};
+use sqlx::PgPool;
+use tokio::task::JoinSet;
 
 use crate::{
     Progress, Projection,
-    checkpoint::{self, Checkpoint, Checkpoints},
+    batch::{Item, Standing, Writer},
+    checkpoint::{self, Checkpoints},
+    parking, schema,
 };
 
-/// Any number: whoever makes a projection's schema holds the lock of that number.
-const SCHEMA_LOCK: i64 = 0x1202;
+/// Fewer events go in one transaction, for each costs more than they do.
+const WORTH_DIVIDING: usize = 1_000;
 
 /// Why a projection does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -23,18 +27,16 @@ pub enum Error {
     /// Postgres did not answer, or refused what the projection wrote.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The log cannot be read, or has an event that this program does not know.
+    /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] ReadError),
-    /// The log has an event of a type that this program does not know: a newer one wrote it.
-    #[error("partition {partition} position {position}: unknown event type {kind}")]
-    UnknownType {
-        /// Where it stands.
-        partition: Partition,
-        /// Where it stands.
-        position: Position,
-        /// Its name.
-        kind: String,
+    /// An event cannot be projected, and the projection is one that then stops.
+    #[error("{projection} cannot take an event: {why}")]
+    Poisoned {
+        /// The projection.
+        projection: &'static str,
+        /// Which event, and why.
+        why: String,
     },
     /// The log misses an event, which cannot be.
     #[error("partition {partition}: position {found} follows {last}")]
@@ -50,7 +52,7 @@ pub enum Error {
     #[error(
         "partition {partition}: the log does not have {last_event} at position {position}, which \
          {projection} has read; it was restored to an earlier point, and {projection} must be \
-         rebuilt"
+         rebuilt by `ironledger replay`"
     )]
     Forked {
         /// The projection.
@@ -65,30 +67,46 @@ pub enum Error {
     /// Somebody else moved the checkpoint: another owner, or a swap. Nothing was written.
     #[error("another owner has moved the checkpoints of {0}, or the log was restored")]
     Fenced(&'static str),
+    /// The schema holds tables of another shape than this program's.
+    #[error("the tables of {0} are not those of this program; rebuild it by `ironledger replay`")]
+    OtherShape(&'static str),
 }
 
 /// Builds one read model from the log.
 pub struct Projector<P> {
     pub(crate) database: Database,
     pub(crate) log: Reader,
+    pub(crate) progress: Progress,
+    writer: Writer<P>,
+    /// Transactions that a large batch is divided among, each with partitions of its own.
+    workers: usize,
     /// Where we believe that all stands; `None` until read, and again after a doubt.
     /// Nothing kept in memory outlives a failed compare-and-swap.
     standing: Option<Standing>,
-    progress: Progress,
-    projection: PhantomData<P>,
-}
-
-/// Where the log and the read model are.
-struct Standing {
-    epoch: Epoch,
-    checkpoints: Checkpoints,
 }
 
 impl<P: Projection> Projector<P> {
     /// A projector on the database, which must be allowed to make the projection's schema.
-    pub fn new(database: Database, log: Reader) -> Self {
-        let progress = Progress::of(&database, P::SCHEMA);
-        Self { database, log, standing: None, progress, projection: PhantomData }
+    pub fn new(database: &Database, log: Reader) -> Self {
+        Self::in_schema(database, log, P::SCHEMA)
+    }
+
+    /// The same of another schema than the one that queries see.
+    pub(crate) fn in_schema(database: &Database, log: Reader, schema: &str) -> Self {
+        let progress = Progress::of(database, P::SCHEMA);
+        let database = database.in_schema(schema);
+        let writer = Writer {
+            pool: database.pool.clone(),
+            log: log.clone(),
+            loading: false,
+            projection: PhantomData,
+        };
+        Self { database, log, progress, writer, workers: 1, standing: None }
+    }
+
+    /// The same with large batches divided among so many transactions at the same time.
+    pub fn with_workers(self, workers: usize) -> Self {
+        Self { workers: workers.max(1), ..self }
     }
 
     /// How queries of this process wait for the projection.
@@ -96,36 +114,39 @@ impl<P: Projection> Projector<P> {
         self.progress.clone()
     }
 
-    /// Makes schema and checkpoints where they are missing.
+    /// Connections whose names are those of the schema.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.database.pool
+    }
+
+    /// Makes schema and checkpoints where they are missing, and says since when the model may be
+    /// asked.
     pub async fn prepare(&self) -> Result<(), Error> {
-        let partitions: Vec<Partition> = self.log.heads().await?.into_keys().collect();
+        let heads = self.log.heads().await?;
+        let partitions: Vec<Partition> = heads.keys().copied().collect();
         let epoch = self.log.epoch().await?;
-        let mut transaction = self.database.pool.begin().await?;
-        sqlx::query!("select pg_advisory_xact_lock($1)", SCHEMA_LOCK)
-            .execute(&mut *transaction)
-            .await?;
-        let exists = sqlx::query_scalar!(
-            r#"select exists (select from pg_namespace where nspname = $1) as "exists!""#,
-            P::SCHEMA
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        if !exists {
-            let schema = P::SCHEMA;
-            let ddl = format!(
-                "create schema {schema};
-                 set local search_path to {schema};
-                 {}
-                 grant usage on schema {schema} to ironledger_api;
-                 grant select on all tables in schema {schema} to ironledger_api;
-                 grant all on schema {schema} to ironledger_projector;
-                 grant all on all tables in schema {schema} to ironledger_projector;",
-                P::DDL
-            );
-            // Made of the program's own text alone.
-            transaction.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(ddl))).await?;
+        let mut transaction = self.pool().begin().await?;
+        schema::lock(&mut transaction).await?;
+        if schema::exists(&mut transaction, P::SCHEMA).await? {
+            schema::check_shape::<P>(&mut transaction).await?;
+            checkpoint::create(&mut transaction, &partitions, epoch).await?;
+        } else {
+            schema::create::<P>(&mut transaction, P::SCHEMA, true, &partitions, epoch).await?;
         }
-        checkpoint::create(&mut transaction, P::SCHEMA, &partitions, epoch).await?;
+        let (numbers, ends): (Vec<i16>, Vec<i64>) =
+            heads.iter().map(|(partition, head)| (partition.0, head.0)).unzip();
+        sqlx::query!(
+            "update model set built_at = clock_timestamp()
+             where built_at is null and not exists (
+                 select from unnest($1::smallint[], $2::bigint[]) as head (partition, position)
+                 left join checkpoints c on c.partition = head.partition
+                 where coalesce(c.position, 0) < head.position
+             )",
+            &numbers,
+            &ends,
+        )
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -149,7 +170,7 @@ impl<P: Projection> Projector<P> {
             self.standing = Some(standing);
             return Ok(0);
         }
-        self.apply(standing, events?).await
+        self.apply(standing, &events?).await
     }
 
     /// Takes events that somebody else brings, each partition's in order: passes over what was
@@ -182,7 +203,16 @@ impl<P: Projection> Projector<P> {
             self.standing = Some(standing);
             return Ok((0, missing));
         }
-        Ok((self.apply(standing, next).await?, missing))
+        Ok((self.apply(standing, &next).await?, missing))
+    }
+
+    /// Takes events that follow on where the checkpoints are.
+    pub(crate) async fn take_all(&mut self, events: &[Stored]) -> Result<(), Error> {
+        if !events.is_empty() {
+            let standing = self.stand().await?;
+            self.apply(standing, events).await?;
+        }
+        Ok(())
     }
 
     /// Forgets what is kept in memory: others may have gone on.
@@ -190,34 +220,39 @@ impl<P: Projection> Projector<P> {
         self.standing = None;
     }
 
-    /// Proves, folds and commits events that follow on where we stand.
-    async fn apply(&mut self, mut standing: Standing, events: Vec<Stored>) -> Result<usize, Error> {
-        let count = events.len();
-        let (batch, moved) = fold::<P>(&standing.checkpoints, events)?;
-        self.commit(&standing, &moved, batch).await?;
-        standing.checkpoints.extend(moved);
+    /// Proves, folds and commits events that follow on where we stand; a large batch by several at
+    /// the same time, who have partitions of their own.
+    async fn apply(&mut self, mut standing: Standing, events: &[Stored]) -> Result<usize, Error> {
+        let parts = if events.len() < WORTH_DIVIDING { 1 } else { self.workers };
+        let mut divided: Vec<Vec<Item>> = (0..parts).map(|_| Vec::new()).collect();
+        for event in events {
+            let part = usize::from(event.partition.0.unsigned_abs()) % parts;
+            divided[part].push(Item::of::<P>(event));
+        }
+        divided.retain(|items| !items.is_empty());
+        let mut written = Vec::new();
+        if let [_] = divided[..] {
+            for items in divided {
+                written.push(self.writer.write(&standing, items).await?);
+            }
+        } else {
+            let shared = Arc::new(standing);
+            let mut tasks = JoinSet::new();
+            for items in divided {
+                let (writer, from) = (self.writer.clone(), shared.clone());
+                tasks.spawn(async move { writer.write(&from, items).await });
+            }
+            while let Some(done) = tasks.join_next().await {
+                written.push(done.map_err(|_| Error::Fenced(P::SCHEMA))??);
+            }
+            standing = Arc::unwrap_or_clone(shared);
+        }
+        for part in written {
+            standing.advance(part);
+        }
         self.standing = Some(standing);
         self.progress.moved();
-        Ok(count)
-    }
-
-    /// Rows and checkpoints in one transaction, the compare-and-swap first.
-    async fn commit(
-        &self,
-        from: &Standing,
-        to: &Checkpoints,
-        batch: P::Batch,
-    ) -> Result<(), Error> {
-        let mut connection = self.database.pool.acquire().await?;
-        let mut transaction = connection.begin().await?;
-        let (epoch, checkpoints) = (from.epoch, &from.checkpoints);
-        if !checkpoint::advance(&mut transaction, P::SCHEMA, epoch, checkpoints, to).await? {
-            transaction.rollback().await?;
-            return Err(Error::Fenced(P::SCHEMA));
-        }
-        P::write(batch, &mut transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        Ok(events.len())
     }
 
     /// What is kept in memory of where all stands, else what is true.
@@ -229,9 +264,18 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Reads where all stands, and makes sure that the log still is the one that was read.
-    async fn load(&self) -> Result<Standing, Error> {
+    pub(crate) async fn load(&self) -> Result<Standing, Error> {
         let epoch = self.log.epoch().await?;
-        let checkpoints = checkpoint::load(&self.database.pool, P::SCHEMA).await?;
+        let checkpoints = checkpoint::load(self.pool()).await?;
+        // After the checkpoints, which change with what is parked: nobody is left out.
+        let parked = parking::owners(self.pool()).await?.into_iter().collect();
+        let skipped = parking::skipped(self.pool(), P::NAME).await?;
+        self.check(&checkpoints).await?;
+        Ok(Standing { epoch, checkpoints, parked, skipped })
+    }
+
+    /// Fails when the log does not have what was read last.
+    pub(crate) async fn check(&self, checkpoints: &Checkpoints) -> Result<(), Error> {
         let before: BTreeMap<Partition, Position> = checkpoints
             .iter()
             .filter(|(_, checkpoint)| checkpoint.position > Position(0))
@@ -254,39 +298,6 @@ impl<P: Projection> Projector<P> {
                 });
             }
         }
-        Ok(Standing { epoch, checkpoints })
+        Ok(())
     }
-}
-
-/// Folds events into a batch, after proving that none is missing.
-fn fold<P: Projection>(
-    from: &Checkpoints,
-    events: Vec<Stored>,
-) -> Result<(P::Batch, Checkpoints), Error> {
-    let mut batch = P::Batch::default();
-    let mut moved: BTreeMap<Partition, (Position, EventId, Checkpoint)> = BTreeMap::new();
-    for event in events {
-        let (partition, position) = (event.partition, event.position);
-        let Some(start) = from.get(&partition) else { continue };
-        let last = moved.get(&partition).map_or(start.position, |(position, ..)| *position);
-        if position != last.next() {
-            return Err(Error::Hole { partition, last, found: position });
-        }
-        let checkpoint = Checkpoint {
-            generation: start.generation,
-            epoch: event.epoch,
-            position,
-            last_event: String::new(),
-        };
-        moved.insert(partition, (position, event.id, checkpoint));
-        if P::TYPES.contains(&event.kind.as_str()) {
-            P::fold(&mut batch, event.decode()?);
-        } else if !events::TYPES.iter().any(|known| known.name == event.kind) {
-            return Err(Error::UnknownType { partition, position, kind: event.kind });
-        }
-    }
-    let moved = moved.into_iter().map(|(partition, (_, id, checkpoint))| {
-        (partition, Checkpoint { last_event: id.to_string(), ..checkpoint })
-    });
-    Ok((batch, moved.collect()))
 }

@@ -157,10 +157,10 @@ impl App {
         start_api(&self.binary, &self.database).await
     }
 
-    /// Starts the projector of history, in place of the one that runs.
+    /// Starts a projector of all models, in place of the one that runs.
     pub fn start_projector(&mut self) {
         self.projector = None;
-        let arguments = ["projector", "history"];
+        let arguments = ["projector", "history", "stats"];
         self.projector = Some(start(&self.binary, &arguments, &self.database.projector_url()));
     }
 

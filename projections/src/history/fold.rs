@@ -3,38 +3,47 @@
 use std::collections::BTreeMap;
 
 use events::{
-    AthleteId, CustomExerciseCreated, Event, ExerciseId, ExerciseNoted, Feeling, ImportFormat,
-    Personal, Recorded, SetId, SetValues, TimeZone, Timestamp, Version, WorkoutDetails,
+    AthleteId, Event, ExerciseId, ExerciseNoted, Feeling, ImportFormat, Personal, SetId, SetValues,
+    Timestamp, Version, WorkoutDetails,
 };
+use projector::Happened;
 use uuid::Uuid;
 
-type WorkoutKey = (AthleteId, Uuid);
-type SetKey = (AthleteId, Uuid, SetId);
-type NoteKey = (AthleteId, Uuid, ExerciseId);
+use crate::athlete::Athletes;
 
-/// The changes of a batch, by row.
+/// The changes of a batch.
 #[derive(Default)]
 pub struct Batch {
-    pub(super) athletes: BTreeMap<AthleteId, TimeZone>,
-    pub(super) exercises: BTreeMap<(AthleteId, Uuid), CustomExerciseCreated>,
-    pub(super) workouts: BTreeMap<WorkoutKey, Workout>,
-    pub(super) sets: BTreeMap<SetKey, Set>,
+    pub(super) athletes: Athletes,
+    pub(super) workouts: BTreeMap<(AthleteId, Uuid), Workout>,
+}
+
+/// The changes of a workout.
+#[derive(Default)]
+pub(super) struct Workout {
+    pub(super) row: Row,
+    /// In the order in which they were first mentioned.
+    pub(super) sets: Vec<(SetId, Set)>,
     /// Those that say nothing any more go.
-    pub(super) notes: BTreeMap<NoteKey, ExerciseNoted>,
+    pub(super) notes: BTreeMap<ExerciseId, ExerciseNoted>,
 }
 
 /// What becomes of a workout's row.
-pub(super) enum Workout {
+#[derive(Default)]
+pub(super) enum Row {
+    /// It is there, and stays as it is.
+    #[default]
+    Same,
     /// It is new in this batch.
-    New(Row),
-    /// It is there already, and some of it changes.
+    New(New),
+    /// It is there, and some of it changes.
     Changed(Change),
     /// It goes, with all its sets and notes.
     Gone,
 }
 
-/// A workout's row.
-pub(super) struct Row {
+/// A workout that is new.
+pub(super) struct New {
     pub(super) details: WorkoutDetails,
     pub(super) imported_from: Option<ImportFormat>,
     pub(super) ending: Ending,
@@ -56,85 +65,101 @@ pub(super) struct Ending {
 
 /// What becomes of a set's row.
 pub(super) enum Set {
-    /// It is as said here. The ordinal counts only where the row is new.
-    Is(Version, SetValues),
-    /// It goes.
+    /// It is new in this batch, logged by the event of that version.
+    New(Version, SetValues),
+    /// It is there, logged by an earlier event than this one, and now says this.
+    Corrected(Version, SetValues),
+    /// It is there, and goes.
     Gone,
 }
 
 impl Batch {
-    pub(super) fn fold(&mut self, recorded: Recorded) {
-        let owner = recorded.id.owner;
-        let stream = recorded.id.stream.id;
-        let workout = (owner, stream);
-        match recorded.event {
-            Event::AthleteRegistered(registered) => {
-                self.athletes.insert(owner, registered.time_zone);
-            }
-            Event::CustomExerciseCreated(created) => {
-                self.exercises.insert((owner, created.exercise_id), created);
-            }
+    pub(super) fn fold(&mut self, happened: Happened) {
+        let owner = happened.owner;
+        let key = (owner, happened.stream.id);
+        match happened.event {
+            Event::AthleteRegistered(registered) => self.athletes.registered(owner, registered),
+            Event::CustomExerciseCreated(created) => self.athletes.created(owner, created),
             Event::WorkoutStarted(started) => {
-                let row = Row {
+                self.workout(key).row = Row::New(New {
                     details: started.details,
                     imported_from: started.imported_from,
                     ending: Ending::default(),
-                };
-                self.workouts.insert(workout, Workout::New(row));
+                });
             }
             Event::WorkoutDetailsChanged(changed) => {
                 let ending =
                     Ending { completed_at: changed.completed_at, feeling: changed.feeling };
-                self.change(workout, Some(changed.details), Some(ending));
+                self.workout(key).change(Some(changed.details), ending);
             }
             Event::WorkoutCompleted(completed) => {
                 let ending = Ending {
                     completed_at: Some(completed.completed_at),
                     feeling: completed.feeling,
                 };
-                self.change(workout, None, Some(ending));
+                self.workout(key).change(None, ending);
             }
             Event::WorkoutDiscarded(_) => {
-                self.workouts.insert(workout, Workout::Gone);
-                self.sets.retain(|(o, w, _), _| (*o, *w) != workout);
-                self.notes.retain(|(o, w, _), _| (*o, *w) != workout);
+                // Of one that came and went within the batch, nothing is there that would go.
+                if let Some(Workout { row: Row::New(_), .. }) = self.workouts.remove(&key) {
+                    return;
+                }
+                self.workout(key).row = Row::Gone;
             }
             Event::SetLogged(logged) => {
-                let set = Set::Is(recorded.id.version, logged.set);
-                self.sets.insert((owner, stream, logged.set_id), set);
+                let set = Set::New(happened.version, logged.set);
+                self.workout(key).sets.push((logged.set_id, set));
             }
             Event::SetCorrected(corrected) => {
-                let key = (owner, stream, corrected.set_id);
-                let ordinal = match self.sets.get(&key) {
-                    Some(Set::Is(ordinal, _)) => *ordinal,
-                    _ => recorded.id.version,
-                };
-                self.sets.insert(key, Set::Is(ordinal, corrected.set));
+                self.workout(key).correct(corrected.set_id, happened.version, corrected.set);
             }
-            Event::SetRemoved(removed) => {
-                self.sets.insert((owner, stream, removed.set_id), Set::Gone);
-            }
+            Event::SetRemoved(removed) => self.workout(key).remove(removed.set_id),
             Event::ExerciseNoted(noted) => {
-                self.notes.insert((owner, stream, noted.exercise.clone()), noted);
+                self.workout(key).notes.insert(noted.exercise.clone(), noted);
             }
             Event::AuditRead(_) => {}
         }
     }
 
-    fn change(&mut self, key: WorkoutKey, details: Option<WorkoutDetails>, ending: Option<Ending>) {
-        let workout =
-            self.workouts.entry(key).or_insert_with(|| Workout::Changed(Change::default()));
-        match workout {
-            Workout::New(row) => {
-                row.details = details.unwrap_or_else(|| row.details.clone());
-                row.ending = ending.unwrap_or_default();
+    fn workout(&mut self, key: (AthleteId, Uuid)) -> &mut Workout {
+        self.workouts.entry(key).or_default()
+    }
+}
+
+impl Workout {
+    fn change(&mut self, details: Option<WorkoutDetails>, ending: Ending) {
+        match &mut self.row {
+            Row::New(row) => {
+                row.ending = ending;
+                if let Some(details) = details {
+                    row.details = details;
+                }
             }
-            Workout::Changed(change) => {
+            Row::Changed(change) => {
+                change.ending = Some(ending);
                 change.details = details.or(change.details.take());
-                change.ending = ending.or(change.ending.take());
             }
+            Row::Same => self.row = Row::Changed(Change { details, ending: Some(ending) }),
             // A discarded workout takes nothing more.
-            Workout::Gone => {}
+            Row::Gone => {}
+        }
+    }
+
+    fn correct(&mut self, id: SetId, version: Version, values: SetValues) {
+        match self.sets.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, Set::New(_, set) | Set::Corrected(_, set))) => *set = values,
+            Some((_, gone)) => *gone = Set::Corrected(version, values),
+            None => self.sets.push((id, Set::Corrected(version, values))),
+        }
+    }
+
+    fn remove(&mut self, id: SetId) {
+        match self.sets.iter().position(|(known, _)| *known == id) {
+            Some(index) if matches!(self.sets[index].1, Set::New(..)) => {
+                self.sets.remove(index);
+            }
+            Some(index) => self.sets[index].1 = Set::Gone,
+            None => self.sets.push((id, Set::Gone)),
         }
     }
 }

@@ -11,9 +11,7 @@ mod query;
 mod routes;
 mod write;
 
-use events::Recorded;
-use projector::Projection;
-use sqlx::PgConnection;
+use projector::{Happened, Projection, Refused, Tables};
 
 pub use routes::routes;
 
@@ -22,10 +20,10 @@ pub use routes::routes;
 pub struct History;
 
 impl Projection for History {
-    const SCHEMA: &'static str = "history_v2";
-
-    const DDL: &'static str = include_str!("schema.sql");
-
+    const NAME: &'static str = "history";
+    const SCHEMA: &'static str = "history_v3";
+    const TABLES: &'static str = include_str!("schema.sql");
+    const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
         "AthleteRegistered",
         "CustomExerciseCreated",
@@ -41,11 +39,12 @@ impl Projection for History {
 
     type Batch = fold::Batch;
 
-    fn fold(batch: &mut fold::Batch, event: Recorded) {
-        batch.fold(event);
+    fn fold(batch: &mut fold::Batch, happened: Happened) -> Result<(), Refused> {
+        batch.fold(happened);
+        Ok(())
     }
 
-    async fn write(batch: fold::Batch, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write::write(batch, connection).await
+    async fn write(batch: fold::Batch, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
+        write::write(batch, tables).await
     }
 }

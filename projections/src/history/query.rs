@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::workout;
 use events::{
-    AthleteId, CustomExerciseCreated, Epoch, ExerciseId, ExerciseNoted, Feeling, Muscle, Partition,
-    Personal, PersonalField, Position, SetId, SetValues, TimeZone, Timestamp, WorkoutDetails,
-    WorkoutId,
+    AthleteId, Epoch, ExerciseId, ExerciseNoted, Feeling, Partition, Personal, PersonalField,
+    Position, SetId, SetValues, TimeZone, Timestamp, WorkoutDetails, WorkoutId,
 };
 use log::Positions;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 use web::Error;
 
-use super::days::Edge;
+use super::{History, days::Edge};
 use crate::{
-    Context, context,
+    Context,
+    athlete::{Custom, custom_exercises},
+    context,
     represent::{Known, Parts},
 };
 
@@ -66,16 +67,16 @@ pub(super) async fn page(
                w.started_at as "started_at?", w.completed_at, w.imported_from,
                w.details as "details?", w.feeling, part.set_id as "set_id?",
                part.values as "values?", part.noted as "noted?"
-           from projector.checkpoints c
+           from history_v3.checkpoints c
            left join lateral (
-               select * from history_v2.workouts w
+               select * from history_v3.workouts w
                where w.owner = $1
                    and ($3::timestamptz is null or (w.started_at, w.workout) < ($3, $4::uuid))
                    and ($5::boolean is null or w.completed = $5)
                    and ($6::timestamptz is null or w.started_at >= $6)
                    and ($7::timestamptz is null or w.started_at < $7)
                    and ($8::text[] is null or w.workout in (
-                       select s.workout from history_v2.workout_sets s
+                       select s.workout from history_v3.workout_sets s
                        where s.owner = $1 and s.exercise = any($8)
                    ))
                order by w.started_at desc, w.workout desc
@@ -83,14 +84,14 @@ pub(super) async fn page(
            ) w on true
            left join lateral (
                select s.ordinal, s.set_id, s.values, null as noted
-               from history_v2.workout_sets s
+               from history_v3.workout_sets s
                where s.owner = $1 and s.workout = w.workout
                union all
                select null, null, null, n.noted
-               from history_v2.workout_notes n
+               from history_v3.workout_notes n
                where n.owner = $1 and n.workout = w.workout
            ) part on true
-           where c.projection = 'history_v2' and c.partition = $2
+           where c.partition = $2
            order by w.started_at desc, w.workout desc, part.ordinal, part.set_id"#,
         owner.uuid(),
         partition.0,
@@ -156,7 +157,7 @@ pub(super) async fn page(
 /// Where the athlete's days begin and end; one who is not in the model yet has no workouts in it
 /// either.
 async fn time_zone(context: &Context, owner: AthleteId) -> Result<Option<String>, Error> {
-    sqlx::query_scalar!("select time_zone from history_v2.athletes where owner = $1", owner.uuid())
+    sqlx::query_scalar!("select time_zone from history_v3.athletes where owner = $1", owner.uuid())
         .fetch_optional(&context.pool)
         .await
         .map_err(context::database)
@@ -173,7 +174,11 @@ async fn complete(
         let of_notes = workout.noted.iter().map(|(noted, _)| &noted.exercise);
         of_sets.chain(of_notes).any(|exercise| matches!(exercise, ExerciseId::Custom(_)))
     });
-    let custom = if any_custom { custom_exercises(context, owner).await? } else { HashMap::new() };
+    let custom = if any_custom {
+        custom_exercises::<History>(context, owner).await?
+    } else {
+        HashMap::new()
+    };
     let custom = |id| custom.get(&id).map(|exercise: &Custom| exercise.known.clone());
     for workout in workouts {
         for (set, known) in &mut workout.sets {
@@ -193,36 +198,6 @@ async fn complete(
         context.keys.open(fields).await.map_err(context::database)?;
     }
     Ok(())
-}
-
-/// An exercise of the athlete's own.
-pub(super) struct Custom {
-    pub(super) known: Known,
-    pub(super) muscles: Vec<Muscle>,
-}
-
-/// The athlete's own exercises, by id.
-pub(super) async fn custom_exercises(
-    context: &Context,
-    owner: AthleteId,
-) -> Result<HashMap<Uuid, Custom>, Error> {
-    let rows = sqlx::query_scalar!(
-        "select created from history_v2.custom_exercises where owner = $1",
-        owner.uuid()
-    )
-    .fetch_all(&context.pool)
-    .await
-    .map_err(context::database)?;
-    let mut exercises = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let mut created: CustomExerciseCreated = decode(&row)?;
-        context.keys.open(vec![&mut created.name]).await.map_err(context::database)?;
-        let name = created.name.clear().cloned();
-        let known = Known { name, measurement: created.traits.kind };
-        let muscles = [created.traits.primary_muscles, created.traits.secondary_muscles].concat();
-        exercises.insert(created.exercise_id, Custom { known, muscles });
-    }
-    Ok(exercises)
 }
 
 fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Error> {

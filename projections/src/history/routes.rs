@@ -20,7 +20,7 @@ use super::{
     days::Edge,
     query::{self, Place, Wanted},
 };
-use crate::{Context, context, represent::Workout};
+use crate::{Context, athlete::custom_exercises, context, represent::Workout};
 
 /// The routes of history.
 pub fn routes<S>() -> Router<S>
@@ -144,9 +144,9 @@ async fn matching(
     });
     let mut found: HashSet<ExerciseId> =
         library.map(|exercise| ExerciseId::System(exercise.id.clone())).collect();
-    let custom = query::custom_exercises(context, owner).await?;
+    let custom = custom_exercises::<History>(context, owner).await?;
     let own = custom.into_iter().filter(|(_, exercise)| {
-        muscle.is_none_or(|muscle| exercise.muscles.contains(&muscle))
+        muscle.is_none_or(|muscle| exercise.trains(muscle))
             && exercise.known.name.as_deref().is_some_and(named)
     });
     found.extend(own.map(|(id, _)| ExerciseId::Custom(id)));

@@ -1,4 +1,4 @@
--- schema: history_v2
+-- schema: history_v3
 -- Which workouts an athlete did, newest first, with every set. Text columns hold the JSON of the
 -- events, personal fields sealed as they are there, so that a destroyed key forgets them here too.
 
@@ -25,7 +25,6 @@ create table workouts (
     feeling text,
     primary key (owner, workout)
 );
-create index workouts_newest on workouts (owner, started_at desc, workout desc);
 
 create table workout_sets (
     owner uuid not null,
@@ -35,14 +34,15 @@ create table workout_sets (
     ordinal integer not null,
     exercise text not null,
     values text not null,
-    primary key (owner, workout, set_id)
+    -- The workout first: its id is in the order of time, so that sets of today are written side by
+    -- side whoever's they are.
+    primary key (workout, owner, set_id)
 );
-create index workout_sets_exercise on workout_sets (owner, exercise, workout);
 
 create table workout_notes (
     owner uuid not null,
     workout uuid not null,
     exercise text not null,
     noted text not null,
-    primary key (owner, workout, exercise)
+    primary key (workout, owner, exercise)
 );

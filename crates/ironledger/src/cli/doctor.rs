@@ -6,6 +6,8 @@ use log::{
     Database, Keys, Random, Reader,
     kafka::{self, Lag},
 };
+use projections::MODELS;
+use projector::{Observer, State};
 use servers::Postgres;
 use sqlx::{Connection, PgConnection};
 
@@ -59,6 +61,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             match tokio::time::timeout(Duration::from_secs(5), connect).await {
                 Ok(Ok(mut connection)) => {
                     if let Some(rights) = inspect(&mut connection, &mut findings).await? {
+                        if rights.sees_models {
+                            look_at_models(&url, &mut findings).await?;
+                        }
                         try_secrets(&arguments.place, &url, &rights, &mut findings).await?;
                         try_kafka(&arguments.kafka, &url, &rights, &mut findings).await?;
                     }
@@ -243,32 +248,39 @@ async fn inspect(
         findings.good("this user sees no read models");
         return Ok(Some(rights));
     }
-    let models = sqlx::query!(
-        r#"select c.projection, sum(coalesce((
-                   select position from log.events e
-                   where e.partition = c.partition order by position desc limit 1
-               ), 0) - c.position)::bigint as "behind!",
-               extract(epoch from now() - max(c.updated_at))::bigint as "seconds!"
-           from projector.checkpoints c group by c.projection order by c.projection"#
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    if models.is_empty() {
-        findings.bad("no read model is built", "run `ironledger projector history`");
-    }
-    for model in models {
-        let (name, behind) = (&model.projection, model.behind);
-        if behind > 0 && model.seconds > 30 {
-            findings.bad(
-                &format!(
-                    "{name} is {behind} events behind and has not moved for {} s",
-                    model.seconds
-                ),
-                "is its projector running?",
-            );
-        } else {
-            findings.good(&format!("{name} is {behind} events behind"));
+    Ok(Some(rights))
+}
+
+/// How the read models are.
+async fn look_at_models(url: &str, findings: &mut Findings) -> anyhow::Result<()> {
+    let database = Database::new(url, "ironledger doctor", 1)?;
+    for model in Observer::new(database.pool, MODELS).look().await? {
+        let (name, behind) = (model.model, model.lag_events);
+        let parked = match model.parked_events {
+            0 => String::new(),
+            parked => format!(", {parked} events parked"),
+        };
+        let said = format!("{name} is {}: {behind} events behind{parked}", model.state.name());
+        match model.state {
+            State::Missing => {
+                findings.bad(
+                    &format!("{name} is not built"),
+                    &format!(
+                        "run `ironledger replay {0}`, then `ironledger projector {0}`",
+                        model.name
+                    ),
+                );
+            }
+            State::Stuck => {
+                findings.bad(&said, "is its projector running? see `ironledger status`")
+            }
+            _ if model.parked_events > 0 => {
+                findings.bad(&said, &format!("see `ironledger parked list {}`", model.name));
+            }
+            State::Building | State::Behind | State::Parked | State::Current => {
+                findings.good(&said);
+            }
         }
     }
-    Ok(Some(rights))
+    Ok(())
 }

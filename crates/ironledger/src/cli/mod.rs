@@ -9,9 +9,12 @@ mod doctor;
 mod import;
 mod log;
 mod migrate;
+mod parked;
 mod projector;
 mod publisher;
 mod relay;
+mod replay;
+mod status;
 mod up;
 
 use std::process::ExitCode;
@@ -27,8 +30,14 @@ pub(crate) enum Command {
     Relay(relay::Arguments),
     /// Publish on Kafka what everybody may see of the log, for as long as it runs.
     Publisher(publisher::Arguments),
-    /// Build one read model from the log, for as long as it runs.
+    /// Keep read models up to date, for as long as it runs.
     Projector(projector::Arguments),
+    /// Build a read model anew beside the live one, and swap it in.
+    Replay(replay::Arguments),
+    /// Events that a read model could not project: see them, try them again, leave them out.
+    Parked(parked::Arguments),
+    /// How far the read models are behind the log, and whether they move.
+    Status(status::Arguments),
     /// Bring the database to the shape of this version.
     Migrate(migrate::Arguments),
     /// Take in a training history that another app exported.
@@ -53,6 +62,9 @@ impl Command {
             Self::Relay(arguments) => relay::run(arguments).await,
             Self::Publisher(arguments) => publisher::run(arguments).await,
             Self::Projector(arguments) => projector::run(arguments).await,
+            Self::Replay(arguments) => replay::run(arguments).await,
+            Self::Parked(arguments) => parked::run(arguments).await,
+            Self::Status(arguments) => status::run(arguments).await,
             Self::Migrate(arguments) => migrate::run(arguments).await,
             Self::Import(arguments) => import::run(arguments).await,
             Self::Admin(arguments) => admin::run(arguments).await,

@@ -1,10 +1,12 @@
-//! `ironledger projector <name>`: one read model, kept up to date for as long as it runs.
+//! `ironledger projector <name>…`: read models, kept up to date for as long as it runs.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
+use clap::builder::PossibleValuesParser;
 use log::{Clock, Database, Random, Reader};
-use projections::history::History;
+use projections::{MODELS, with_model};
 use projector::{Projection, Projector};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::say;
@@ -15,9 +17,13 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Which read model.
-    #[arg(value_enum)]
-    name: Name,
+    /// Which read models: one process for each lets them fail and grow by themselves.
+    #[arg(value_parser = name(), required = true)]
+    names: Vec<String>,
+
+    /// Large batches are divided among so many transactions at the same time.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
+    workers: u8,
 
     #[command(flatten)]
     place: Where,
@@ -26,29 +32,36 @@ pub(crate) struct Arguments {
     kafka: OnKafka,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Name {
-    /// Workouts and sets, newest first.
-    History,
+/// The name of a read model.
+pub(super) fn name() -> PossibleValuesParser {
+    PossibleValuesParser::new(MODELS.iter().map(|model| model.name))
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = app::stop_signal()?;
-    match arguments.name {
-        Name::History => project::<History>(&arguments, stop).await?,
+    let arguments = Arc::new(arguments);
+    let mut projecting = JoinSet::new();
+    for name in &arguments.names {
+        with_model!(name.as_str(), P => {
+            projecting.spawn(project::<P>(arguments.clone(), stop.clone()))
+        });
+    }
+    while let Some(ended) = projecting.join_next().await {
+        ended??;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// From Kafka if there is one, else from Postgres, in both cases beside others of the same model.
 async fn project<P: Projection>(
-    arguments: &Arguments,
+    arguments: Arc<Arguments>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let url = arguments.place.url(User::Projector)?;
-    let database = Database::new(&url, "ironledger projector", 5)?;
+    let workers = usize::from(arguments.workers);
+    let database = Database::new(&url, "ironledger projector", 4 + u32::from(arguments.workers))?;
     let reader = Reader::open(&database);
-    let projector = Projector::<P>::new(database, reader);
+    let projector = Projector::<P>::new(&database, reader).with_workers(workers);
     let member = Random::system().uuid(Clock::system().now());
     match arguments.kafka.kafka()? {
         Some(kafka) => {

@@ -9,10 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use log::{Database, Random};
-use projections::history::History;
-use projector::{Projection, Projector};
+use projections::{MODELS, with_model};
+use projector::Projector;
 use servers::{Account, Postgres, Settings};
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{demo, migrate, say};
@@ -70,14 +71,24 @@ async fn serve(
     let database = Database::new(&url(User::Api), "ironledger api", 20)?;
     let for_projector = Database::new(&url(User::Projector), "ironledger projector", 5)?;
 
-    // The projector reads the log of the application, and so hears of appends without a detour.
+    // The projectors read the log of the application, and so hear of appends without a detour.
     let app = App::new(&database, secrets)?;
     app.check_master_key().await?;
-    let projector = Projector::<History>::new(for_projector, app.commands.log.reader().clone());
-    let app = app.with_progress(vec![(History::SCHEMA, projector.progress())]);
-    projector.prepare().await?;
     let projecting = CancellationToken::new();
-    let projection = tokio::spawn(projector.run(projecting.clone()));
+    let mut projections = JoinSet::new();
+    let mut progress = Vec::new();
+    for model in MODELS {
+        let log = app.commands.log.reader().clone();
+        let told = with_model!(model.name, P => {
+            let projector = Projector::<P>::new(&for_projector, log);
+            projector.prepare().await?;
+            let progress = projector.progress();
+            projections.spawn(projector.run(projecting.clone()));
+            progress
+        });
+        progress.extend(told.map(|told| (model.schema, told)));
+    }
+    let app = app.with_progress(progress);
 
     let address = listener.local_addr()?;
     say!("listening on http://{address}");
@@ -89,7 +100,7 @@ async fn serve(
     let (served, ()) = tokio::join!(app.clone().serve(listener, stop), showing);
     // Last of all, so that what was answered is also projected if time allows.
     projecting.cancel();
-    projection.await?;
+    projections.join_all().await;
     served
 }
 

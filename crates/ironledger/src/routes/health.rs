@@ -2,11 +2,10 @@
 
 use axum::{Router, extract::State, routing::get};
 use projections::Context;
-use projector::Projection;
 use serde::Serialize;
 use web::{Answer, Detail, Error};
 
-use crate::app::App;
+use crate::app::{App, Models};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -27,11 +26,14 @@ async fn live() -> Result<Answer, Error> {
 
 /// The process can do its work: the database is there, in the right shape, and the read models
 /// are built. Otherwise 503, with the reasons.
-async fn ready(State(queries): State<Context>) -> Result<Answer, Error> {
+async fn ready(
+    State(queries): State<Context>,
+    State(models): State<Models>,
+) -> Result<Answer, Error> {
     let mut reasons = Vec::new();
     let built = sqlx::query_scalar!(
         r#"select to_regclass('log.events') is not null
-               and to_regclass('projector.checkpoints') is not null as "built!""#
+               and to_regclass('projector.replays') is not null as "built!""#
     )
     .fetch_one(&queries.pool)
     .await;
@@ -42,18 +44,13 @@ async fn ready(State(queries): State<Context>) -> Result<Answer, Error> {
             if !matches!(queries.keys.master_key_fits().await, Ok(true)) {
                 reasons.push(Detail::new("master key", "is not that of this database"));
             }
-            for model in [projections::history::History::SCHEMA] {
-                let exists = sqlx::query_scalar!(
-                    r#"select exists (select from projector.checkpoints where projection = $1)
-                           as "exists!""#,
-                    model
-                )
-                .fetch_one(&queries.pool)
-                .await;
-                if !matches!(exists, Ok(true)) {
-                    let message = "is not built: run its projector";
-                    reasons.push(Detail::new(format!("projection {model}"), message));
-                }
+            match models.unready().await {
+                Err(_) => reasons.push(Detail::new("database", "does not answer")),
+                Ok(unready) => reasons.extend(
+                    unready
+                        .into_iter()
+                        .map(|(model, why)| Detail::new(format!("projection {model}"), why)),
+                ),
             }
         }
     }

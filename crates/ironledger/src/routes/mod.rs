@@ -5,6 +5,7 @@ mod auth;
 mod exercises;
 mod health;
 mod log;
+mod models;
 mod workouts;
 
 use axum::{
@@ -28,7 +29,9 @@ pub(crate) fn all(app: &App) -> Router<App> {
         .merge(health::routes())
         .merge(log::routes())
         .merge(audit::routes())
+        .merge(models::routes())
         .merge(projections::history::routes())
+        .merge(projections::stats::routes())
 }
 
 /// Who gives the command of a request, and how it came.

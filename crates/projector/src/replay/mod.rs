@@ -1,0 +1,542 @@
+//! Rebuilding a read model beside the live one, and putting it in its place.
+//!
+//! The shadow is a schema of its own with checkpoints of its own, and so every step commits where
+//! it got to: whoever is killed goes on there. It is loaded from the log by `COPY`, gets its
+//! indexes when the rows are there, is brought to where the live one is, compared with it if
+//! asked, and swapped in by one transaction that renames both.
+
+mod compare;
+mod load;
+mod swap;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use events::{Partition, Position, Timestamp};
+use log::{Database, Reader};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+pub use compare::Difference;
+
+use crate::{Error, Projection, Projector, batch::Standing, checkpoint, schema};
+
+/// Any number: whoever replays a model holds the lock of that number and of the model's name.
+const REPLAY_LOCK: i32 = 0x1204;
+
+/// So far behind, the last steps to the live model's place are taken while it waits.
+const NEAR: usize = 500;
+
+/// Events of one partition in one step of catching up.
+const STEP: usize = 2_000;
+
+/// How a replay is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Partitions that are loaded at the same time.
+    pub workers: usize,
+    /// Events a second at most, all workers together.
+    pub throttle: Option<u32>,
+    /// Whether the new rows are compared with the live ones before the swap.
+    pub verify: bool,
+    /// Whether the swap is made though they differ.
+    pub accept_differences: bool,
+}
+
+/// What a replay is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Phase {
+    Loading,
+    Indexing,
+    CatchingUp,
+    Verifying,
+    Swapping,
+    Done,
+    Different,
+}
+
+impl Phase {
+    /// As it is written in the database and shown to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Indexing => "indexing",
+            Self::CatchingUp => "catching up",
+            Self::Verifying => "verifying",
+            Self::Swapping => "swapping",
+            Self::Done => "done",
+            Self::Different => "different",
+        }
+    }
+}
+
+/// How far a replay is.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Events read, also by an earlier run that this one goes on with.
+    pub done: u64,
+    /// Events to read.
+    pub total: u64,
+    /// Since the run began, on average.
+    pub events_per_second: f64,
+}
+
+impl Step {
+    /// How long the rest will take at this rate.
+    pub fn eta(&self) -> Option<Duration> {
+        let left = self.total.saturating_sub(self.done) as f64;
+        (self.events_per_second > 0.0)
+            .then(|| Duration::from_secs_f64((left / self.events_per_second).min(1e9)))
+    }
+}
+
+/// What a replay came to.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Events that this run loaded.
+    pub events: u64,
+    /// How long loading and indexing took.
+    pub took: Duration,
+    /// Rows compared with the live ones, if they were.
+    pub compared: Option<u64>,
+    /// How the new rows differ from the live ones: the first of them.
+    pub differences: Vec<Difference>,
+    /// How many rows differ.
+    pub different: u64,
+    /// Whether the new model is in place.
+    pub swapped: bool,
+}
+
+/// Why a replay ended without an outcome. What it had committed is where the next one goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Another one is at it.
+    #[error("{model} is being replayed by process {process} on {host} since {since}")]
+    Running {
+        /// Which model.
+        model: &'static str,
+        /// Where.
+        host: String,
+        /// Its number there.
+        process: i32,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It was told to stop.
+    #[error("stopped; the same command goes on from here")]
+    Stopped,
+    /// The live model could not be locked for the swap.
+    #[error("{0} was in use without a pause; the same command tries the swap again")]
+    Busy(&'static str),
+    /// There is no replaced model to go back to.
+    #[error("there is no earlier {0} to go back to")]
+    NothingToGoBackTo(&'static str),
+    /// Whatever else went wrong.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<sqlx::Error> for ReplayError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<log::ReadError> for ReplayError {
+    fn from(error: log::ReadError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A replay of one model.
+pub struct Replay<P> {
+    database: Database,
+    log: Reader,
+    options: Options,
+    told: Arc<Told>,
+    stop: CancellationToken,
+    projection: std::marker::PhantomData<P>,
+}
+
+/// What others are told of a replay.
+struct Told {
+    step: watch::Sender<Step>,
+    begun: Instant,
+    /// Events that this run has loaded.
+    loaded: AtomicU64,
+    /// Events that were there when it began, and all there are.
+    before: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Told {
+    fn phase(&self, phase: Phase) {
+        self.step.send_modify(|step| step.phase = phase);
+        self.tell();
+    }
+
+    fn loaded(&self, events: u64) {
+        self.loaded.fetch_add(events, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let loaded = self.loaded.load(Ordering::Relaxed);
+        let done = self.before.load(Ordering::Relaxed) + loaded;
+        let total = self.total.load(Ordering::Relaxed).max(done);
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.step.send_modify(|step| {
+            (step.done, step.total) = (done, total);
+            if step.phase == Phase::Loading {
+                step.events_per_second = loaded as f64 / seconds.max(1e-3);
+            }
+        });
+    }
+}
+
+impl<P: Projection> Replay<P> {
+    /// A replay as a process of projectors may do it; nothing is sent yet.
+    pub fn new(
+        database: &Database,
+        log: Reader,
+        options: Options,
+        stop: CancellationToken,
+    ) -> Self {
+        let step = Step { phase: Phase::Loading, done: 0, total: 0, events_per_second: 0.0 };
+        let told = Told {
+            step: watch::Sender::new(step),
+            begun: Instant::now(),
+            loaded: AtomicU64::new(0),
+            before: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+        };
+        let (database, told) = (database.clone(), Arc::new(told));
+        Self { database, log, options, told, stop, projection: std::marker::PhantomData }
+    }
+
+    /// How far it is, as it goes.
+    pub fn steps(&self) -> watch::Receiver<Step> {
+        self.told.step.subscribe()
+    }
+
+    /// Builds, verifies if asked, and swaps.
+    pub async fn run(self) -> Result<Replayed, ReplayError> {
+        let _lock = self.lock().await?;
+        self.make_shadow().await?;
+        let mut shadow =
+            Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow_schema::<P>())
+                .with_workers(self.options.workers);
+        let standing = shadow.load().await?;
+        let ends = self.ends().await?;
+        let sum = |positions: i64| u64::try_from(positions).unwrap_or(0);
+        let before = standing.checkpoints.values().map(|at| at.position.0).sum();
+        self.told.before.store(sum(before), Ordering::Relaxed);
+        self.told.total.store(sum(ends.values().map(|at| at.0).sum()), Ordering::Relaxed);
+        let _notes = self.take_notes();
+
+        let begun = Instant::now();
+        self.told.phase(Phase::Loading);
+        self.load(&standing, &ends).await?;
+        self.told.phase(Phase::Indexing);
+        self.make_indexes().await?;
+        let took = begun.elapsed();
+        let mut replayed = Replayed {
+            events: self.told.loaded.load(Ordering::Relaxed),
+            took,
+            compared: None,
+            differences: Vec::new(),
+            different: 0,
+            swapped: false,
+        };
+
+        self.told.phase(Phase::CatchingUp);
+        self.catch_up(&mut shadow).await?;
+        if self.options.verify {
+            self.told.phase(Phase::Verifying);
+            self.verify(&mut shadow, &mut replayed).await?;
+        }
+        if replayed.different > 0 && !self.options.accept_differences {
+            self.note(Phase::Different).await?;
+            return Ok(replayed);
+        }
+        self.told.phase(Phase::Swapping);
+        self.swap(&mut shadow, &shadow_schema::<P>()).await?;
+        self.note(Phase::Done).await?;
+        replayed.swapped = true;
+        Ok(replayed)
+    }
+
+    /// Puts the model back that the last replay replaced, after bringing it up to date.
+    pub async fn roll_back(self) -> Result<(), ReplayError> {
+        let _lock = self.lock().await?;
+        let old = old_schema::<P>();
+        if !schema::exists(&mut *self.database.pool.acquire().await?, &old).await? {
+            return Err(ReplayError::NothingToGoBackTo(P::SCHEMA));
+        }
+        let mut earlier = Projector::<P>::in_schema(&self.database, self.log.clone(), &old)
+            .with_workers(self.options.workers);
+        schema::check_shape::<P>(&mut *earlier.pool().acquire().await?).await?;
+        let _notes = self.take_notes();
+        self.told.phase(Phase::CatchingUp);
+        self.catch_up(&mut earlier).await?;
+        self.told.phase(Phase::Swapping);
+        self.swap(&mut earlier, &old).await?;
+        self.note(Phase::Done).await?;
+        Ok(())
+    }
+
+    /// Throws away the model that the last replay replaced; `false` when there is none.
+    pub async fn prune(self) -> Result<bool, ReplayError> {
+        let _lock = self.lock().await?;
+        let mut connection = self.database.pool.acquire().await?;
+        let there = schema::exists(&mut connection, &old_schema::<P>()).await?;
+        schema::drop(&mut connection, &old_schema::<P>()).await?;
+        Ok(there)
+    }
+
+    /// Keeps everybody else from replaying the model for as long as the connection lives, which is
+    /// no longer than this process.
+    async fn lock(&self) -> Result<PgConnection, ReplayError> {
+        let mut connection = self.connect("public").await?;
+        let ours = sqlx::query_scalar!(
+            r#"select pg_try_advisory_lock($1, hashtext($2)) as "ours!""#,
+            REPLAY_LOCK,
+            P::NAME
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        let here = (host(), i32::try_from(std::process::id()).unwrap_or(0));
+        if ours {
+            sqlx::query!(
+                "insert into projector.replays
+                     (model, phase, host, process, done, total, events_per_second)
+                 values ($1, 'loading', $2, $3, 0, 0, 0)
+                 on conflict (model) do update
+                 set phase = excluded.phase, host = excluded.host, process = excluded.process,
+                     started_at = clock_timestamp(), updated_at = clock_timestamp(), done = 0,
+                     total = 0, events_per_second = 0",
+                P::SCHEMA,
+                here.0,
+                here.1,
+            )
+            .execute(&mut connection)
+            .await?;
+            return Ok(connection);
+        }
+        let other = sqlx::query!(
+            "select host, process, started_at from projector.replays where model = $1",
+            P::SCHEMA
+        )
+        .fetch_optional(&mut connection)
+        .await?;
+        Err(ReplayError::Running {
+            model: P::SCHEMA,
+            host: other.as_ref().map_or_else(String::new, |other| other.host.clone()),
+            process: other.as_ref().map_or(0, |other| other.process),
+            since: Timestamp::new(other.map(|other| other.started_at).unwrap_or_default()),
+        })
+    }
+
+    /// A connection of one's own, whose statements may take as long as they need.
+    async fn connect(&self, schema: &str) -> Result<PgConnection, sqlx::Error> {
+        let mut connection =
+            PgConnection::connect_with(&self.database.in_schema(schema).direct).await?;
+        schema::run(
+            &mut connection,
+            "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0",
+        )
+        .await?;
+        Ok(connection)
+    }
+
+    /// The shadow as an earlier run left it, if it is of our shape and of this log; else a new one.
+    async fn make_shadow(&self) -> Result<(), ReplayError> {
+        let shadow = shadow_schema::<P>();
+        let partitions: Vec<Partition> = self.log.heads().await?.into_keys().collect();
+        let epoch = self.log.epoch().await?;
+        let mut connection = self.connect(&shadow).await?;
+        let mut transaction = connection.begin().await?;
+        schema::lock(&mut transaction).await?;
+        if schema::exists(&mut transaction, &shadow).await? {
+            let projector = Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow);
+            let fits = match schema::check_shape::<P>(&mut transaction).await {
+                Ok(()) => projector.load().await.map(drop),
+                Err(error) => Err(error),
+            };
+            match fits {
+                Ok(()) => {
+                    tracing::info!(model = P::SCHEMA, "going on with what an earlier replay built");
+                    checkpoint::create(&mut transaction, &partitions, epoch).await?;
+                    transaction.commit().await?;
+                    return Ok(());
+                }
+                Err(why @ (Error::OtherShape(_) | Error::Forked { .. })) => {
+                    tracing::warn!(model = P::SCHEMA, %why, "beginning anew");
+                    schema::drop(&mut transaction, &shadow).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        schema::create::<P>(&mut transaction, &shadow, false, &partitions, epoch).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// How far to load: to the end of the log, or no farther than the live model if both are to be
+    /// compared.
+    async fn ends(&self) -> Result<BTreeMap<Partition, Position>, ReplayError> {
+        let heads = self.log.heads().await?;
+        if !self.options.verify {
+            return Ok(heads);
+        }
+        let live = self.live().await?;
+        Ok(heads
+            .into_iter()
+            .map(|(partition, head)| {
+                let live = live.get(&partition).copied().unwrap_or(head);
+                (partition, head.min(live))
+            })
+            .collect())
+    }
+
+    /// Where the live model is; nothing if there is none.
+    async fn live(&self) -> Result<BTreeMap<Partition, Position>, ReplayError> {
+        let mut connection = self.connect(P::SCHEMA).await?;
+        if !schema::exists(&mut connection, P::SCHEMA).await? {
+            return Ok(BTreeMap::new());
+        }
+        let checkpoints = checkpoint::load(&mut connection).await?;
+        Ok(checkpoints.into_iter().map(|(partition, at)| (partition, at.position)).collect())
+    }
+
+    /// Makes the other indexes, all or none.
+    async fn make_indexes(&self) -> Result<(), ReplayError> {
+        let mut connection = self.connect(&shadow_schema::<P>()).await?;
+        let mut transaction = connection.begin().await?;
+        let made =
+            sqlx::query_scalar!("select indexed from model").fetch_one(&mut *transaction).await?;
+        if !made {
+            let statements = format!(
+                "set local maintenance_work_mem = '256MB';
+                 set local role ironledger_projector;
+                 {}
+                 update model set indexed = true;
+                 reset role",
+                P::INDEXES
+            );
+            schema::run(&mut transaction, &statements).await?;
+        }
+        transaction.commit().await?;
+        for table in schema::tables(&mut connection, &shadow_schema::<P>()).await? {
+            schema::run(&mut connection, &format!("analyze \"{table}\"")).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows the log until little is left, as projectors do.
+    async fn catch_up(&self, shadow: &mut Projector<P>) -> Result<(), ReplayError> {
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(ReplayError::Stopped);
+            }
+            let taken = if self.options.verify {
+                self.follow(shadow, &self.live().await?, STEP).await?
+            } else {
+                shadow.step(None, STEP).await?
+            };
+            self.told.loaded(taken as u64);
+            if taken < NEAR {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes events up to the positions given, at most `limit` of each partition.
+    async fn follow(
+        &self,
+        shadow: &mut Projector<P>,
+        ends: &BTreeMap<Partition, Position>,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let Standing { checkpoints, .. } = shadow.load().await?;
+        let mut events = Vec::new();
+        for (partition, end) in ends {
+            let Some(at) = checkpoints.get(partition).map(|at| at.position) else { continue };
+            let left = usize::try_from(end.0 - at.0).unwrap_or(0).min(limit);
+            if left > 0 {
+                events.extend(self.log.tail(&BTreeMap::from([(*partition, at)]), left).await?);
+            }
+        }
+        let count = events.len();
+        shadow.doubt();
+        shadow.take_all(&events).await?;
+        Ok(count)
+    }
+
+    /// Writes down what a replay is doing, about once a second, for whoever asks.
+    fn take_notes(&self) -> AbortOnDropHandle<()> {
+        let (pool, mut steps) = (self.database.pool.clone(), self.steps());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                let step = *steps.borrow_and_update();
+                if let Err(error) = write_down::<P>(&pool, step).await {
+                    tracing::debug!(%error, "the replay's progress is not written down");
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                if steps.changed().await.is_err() {
+                    return;
+                }
+            }
+        }))
+    }
+
+    /// Writes down how it ended.
+    async fn note(&self, phase: Phase) -> Result<(), ReplayError> {
+        self.told.phase(phase);
+        let step = *self.told.step.borrow();
+        write_down::<P>(&self.database.pool, step).await?;
+        Ok(())
+    }
+}
+
+async fn write_down<P: Projection>(pool: &sqlx::PgPool, step: Step) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update projector.replays
+         set phase = $2, done = $3, total = $4, events_per_second = $5,
+             updated_at = clock_timestamp()
+         where model = $1",
+        P::SCHEMA,
+        step.phase.name(),
+        i64::try_from(step.done).unwrap_or(i64::MAX),
+        i64::try_from(step.total).unwrap_or(i64::MAX),
+        step.events_per_second,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The schema that a replay builds.
+fn shadow_schema<P: Projection>() -> String {
+    format!("{}_shadow", P::SCHEMA)
+}
+
+/// The schema that a replay has replaced.
+fn old_schema<P: Projection>() -> String {
+    format!("{}_old", P::SCHEMA)
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
+}

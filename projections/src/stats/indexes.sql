@@ -1,0 +1,1 @@
+create index workouts_by_time on workouts (owner, started_at);
