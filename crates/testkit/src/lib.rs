@@ -13,6 +13,7 @@ pub mod laws;
 pub mod process;
 pub mod public;
 pub mod simulate;
+pub mod years;
 
 pub use api::{Answer, Client, Method, PASSWORD, bench, email, new_id};
 pub use database::{Database, MASTER_KEY};
