@@ -11,12 +11,14 @@ mod health;
 mod history;
 mod idempotency;
 mod log;
+mod models;
 mod notes;
 mod operations;
 mod ownership;
 mod peers;
 mod personal_data;
 mod sets;
+mod stats;
 mod workouts;
 
 use std::{

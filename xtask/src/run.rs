@@ -35,6 +35,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false },
     Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "bench replay", file: "replay", given: &[Postgres], own: &[], product: false },
+    Program { call: "bench scale", file: "scale", given: &[Postgres], own: &[], product: true },
     Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
     Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },

@@ -1,4 +1,4 @@
-//! Reading the log in bulk: pages of one partition, by `COPY`.
+//! Reading the log in bulk: pages of several partitions, by `COPY`.
 //!
 //! A rebuild of a read model reads everything there is, and most of its time goes into moving bytes.
 //! So it leaves out what projections do not take: metadata, and the payloads of other types.
@@ -22,6 +22,8 @@ const HEAD: usize = 19;
 /// An event in a page.
 #[derive(Debug)]
 pub struct Raw<'a> {
+    /// The partition of its owner.
+    pub partition: Partition,
     /// Its place in the partition.
     pub position: Position,
     /// The line of history in which it was recorded.
@@ -38,13 +40,26 @@ pub struct Raw<'a> {
     pub payload: Option<&'a str>,
 }
 
-/// Hands every event of a partition after one position and up to another to `each`, in order.
-/// Each page is a statement of its own, so that a long rebuild keeps no old snapshot.
+/// Events of one partition, after one position and up to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Range {
+    /// Of which partition.
+    pub partition: Partition,
+    /// After this position.
+    pub after: Position,
+    /// Up to this one.
+    pub up_to: Position,
+}
+
+/// Hands every event of some ranges to `each`: range by range, in the order of positions.
+///
+/// Each page is a statement of its own, so that a long rebuild keeps no old snapshot. Partitions lie
+/// mixed in their tables, in the order in which they were appended: pages that take of all
+/// partitions what belongs to the same time read each block of a table once, and pages of one
+/// partition alone would read all of them for each.
 pub async fn page(
     connection: &mut PgConnection,
-    partition: Partition,
-    after: Position,
-    up_to: Position,
+    ranges: &[Range],
     types: &[&str],
     mut each: impl FnMut(Raw<'_>),
 ) -> Result<(), ReadError> {
@@ -54,17 +69,22 @@ pub async fn page(
         [] => "null".to_owned(),
         types => format!("case when type in ({}) then payload end", types.join(", ")),
     };
-    let statement = format!(
-        "copy (
-             select position, epoch, owner, stream_kind, stream_id, version, type, type_version,
-                 recorded_at, {payload}
+    let of_range = |Range { partition, after, up_to }: &Range| {
+        format!(
+            "(select partition, position, epoch, owner, stream_kind, stream_id, version, type,
+                 type_version, recorded_at, {payload}
              from log.events
              where partition = {partition} and position > {after} and position <= {up_to}
-             order by position
-         ) to stdout (format binary)"
-    );
+             order by position)"
+        )
+    };
+    let selects: Vec<String> = ranges.iter().map(of_range).collect();
+    if selects.is_empty() {
+        return Ok(());
+    }
+    let statement = format!("copy ({}) to stdout (format binary)", selects.join(" union all "));
     let mut rows = connection.copy_out_raw(&statement).await?;
-    let mut last = after;
+    let mut last = (ranges[0].partition, ranges[0].after);
     let mut wrong = None;
     let mut begun = false;
     while let Some(bytes) = rows.try_next().await? {
@@ -79,7 +99,7 @@ pub async fn page(
         }
         match parse(bytes) {
             Some(raw) => {
-                last = raw.position;
+                last = (raw.partition, raw.position);
                 each(raw);
             }
             // Read to the end, so that the connection is good for more.
@@ -88,7 +108,7 @@ pub async fn page(
     }
     match wrong {
         None => Ok(()),
-        Some(last) => Err(ReadError::Corrupt {
+        Some((partition, last)) => Err(ReadError::Corrupt {
             partition,
             position: last.next(),
             what: "it is not a row that this program could have written",
@@ -98,6 +118,7 @@ pub async fn page(
 
 fn parse(bytes: &[u8]) -> Option<Raw<'_>> {
     let mut fields = Fields(bytes.get(2..)?);
+    let partition = Partition(fields.small()?);
     let position = Position(fields.number()?);
     let epoch = Epoch(fields.number()?);
     let owner = AthleteId::new(fields.uuid()?).ok()?;
@@ -112,6 +133,7 @@ fn parse(bytes: &[u8]) -> Option<Raw<'_>> {
         Some(text) => Some(std::str::from_utf8(text).ok()?),
     };
     Some(Raw {
+        partition,
         position,
         epoch,
         id: EventId { owner, stream, version },

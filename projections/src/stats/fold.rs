@@ -20,29 +20,42 @@ row! {
     }
 }
 
-/// What counts of a set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Counted {
-    pub(super) id: SetId,
-    pub(super) exercise: ExerciseId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reps: Option<u16>,
-    /// Exact, in kg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) kg: Option<Number>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) warm_up: bool,
-}
+/// What counts of the sets of a workout, by exercise: as JSON, the smallest that a person can still
+/// read, since with more than two kilobytes a row costs Postgres several times as much.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Sets(Vec<(ExerciseId, Vec<Counted>)>);
 
-impl Counted {
-    fn of(id: SetId, set: SetValues) -> Self {
-        Self {
+/// What counts of a set: `[id, repetitions, exact kg, whether it warmed up]`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counted(SetId, pub(super) Option<u16>, pub(super) Option<Number>, bool);
+
+impl Sets {
+    /// The working sets.
+    pub(super) fn working(&self) -> impl Iterator<Item = (&ExerciseId, &Counted)> {
+        let all =
+            self.0.iter().flat_map(|(exercise, sets)| sets.iter().map(move |s| (exercise, s)));
+        all.filter(|(_, set)| !set.3)
+    }
+
+    fn put(&mut self, id: SetId, set: SetValues) {
+        let counted = Counted(
             id,
-            exercise: set.exercise,
-            reps: set.reps.map(|reps| reps.get()),
-            kg: set.weight.map(|weight| Number(weight.kg())),
-            warm_up: set.kind == SetKind::WarmUp,
+            set.reps.map(|reps| reps.get()),
+            set.weight.map(|weight| Number(weight.kg())),
+            set.kind == SetKind::WarmUp,
+        );
+        match self.0.iter_mut().rfind(|(exercise, _)| *exercise == set.exercise) {
+            Some((_, sets)) => sets.push(counted),
+            None => self.0.push((set.exercise, vec![counted])),
         }
+    }
+
+    fn remove(&mut self, id: SetId) {
+        for (_, sets) in &mut self.0 {
+            sets.retain(|set| set.0 != id);
+        }
+        self.0.retain(|(_, sets)| !sets.is_empty());
     }
 }
 
@@ -60,8 +73,15 @@ struct Change {
     is_gone: bool,
     started_at: Option<Timestamp>,
     completed_at: Option<Option<Timestamp>>,
-    /// In their order; without values, a set goes.
-    sets: Vec<(SetId, Option<SetValues>)>,
+    /// In their order.
+    sets: Vec<(SetId, Said)>,
+}
+
+/// What an event says of a set.
+enum Said {
+    Logged(SetValues),
+    Corrected(SetValues),
+    Removed,
 }
 
 impl Batch {
@@ -86,12 +106,14 @@ impl Batch {
             }
             Event::WorkoutDiscarded(_) => self.workout(key).is_gone = true,
             Event::SetLogged(logged) => {
-                self.workout(key).sets.push((logged.set_id, Some(logged.set)));
+                self.workout(key).sets.push((logged.set_id, Said::Logged(logged.set)));
             }
             Event::SetCorrected(corrected) => {
-                self.workout(key).sets.push((corrected.set_id, Some(corrected.set)));
+                self.workout(key).sets.push((corrected.set_id, Said::Corrected(corrected.set)));
             }
-            Event::SetRemoved(removed) => self.workout(key).sets.push((removed.set_id, None)),
+            Event::SetRemoved(removed) => {
+                self.workout(key).sets.push((removed.set_id, Said::Removed))
+            }
             Event::ExerciseNoted(_) | Event::AuditRead(_) => {}
         }
     }
@@ -147,17 +169,18 @@ impl Change {
             row.completed_at = completed_at.map(Timestamp::utc);
         }
         if !self.sets.is_empty() || row.sets.is_empty() {
-            let mut sets: Vec<Counted> = match row.sets.as_str() {
-                "" => Vec::with_capacity(self.sets.len()),
+            let mut sets: Sets = match row.sets.as_str() {
+                "" => Sets::default(),
                 sets => serde_json::from_str(sets).map_err(|e| sqlx::Error::Decode(e.into()))?,
             };
-            for (id, values) in self.sets {
-                let at = sets.iter().rposition(|set| set.id == id);
-                match (at, values) {
-                    (None, Some(values)) => sets.push(Counted::of(id, values)),
-                    (Some(at), Some(values)) => sets[at] = Counted::of(id, values),
-                    (Some(at), None) => drop(sets.remove(at)),
-                    (None, None) => {}
+            for (id, said) in self.sets {
+                match said {
+                    Said::Logged(values) => sets.put(id, values),
+                    Said::Corrected(values) => {
+                        sets.remove(id);
+                        sets.put(id, values);
+                    }
+                    Said::Removed => sets.remove(id),
                 }
             }
             row.sets =

@@ -10,7 +10,10 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 use web::Error;
 
-use super::{Stats, fold::Counted};
+use super::{
+    Stats,
+    fold::{Counted, Sets},
+};
 use crate::{
     Context,
     athlete::{Custom, custom_exercises},
@@ -37,8 +40,7 @@ pub(super) struct Training {
 pub(super) struct Workout {
     pub(super) day: NaiveDate,
     pub(super) seconds: i64,
-    /// Its working sets.
-    pub(super) sets: Vec<Counted>,
+    pub(super) sets: Sets,
 }
 
 /// What is known of an exercise when stats are shown.
@@ -106,8 +108,7 @@ impl Training {
             if !(training.first..=today).contains(&day) {
                 continue;
             }
-            let mut sets: Vec<Counted> = serde_json::from_str(&sets).map_err(Error::internal)?;
-            sets.retain(|set| !set.warm_up);
+            let sets: Sets = serde_json::from_str(&sets).map_err(Error::internal)?;
             training.workouts.push(Workout { day, seconds: (end - start).num_seconds(), sets });
         }
         training.custom = custom_exercises::<Stats>(context, owner).await?;
@@ -115,8 +116,8 @@ impl Training {
     }
 
     /// The working sets of the period.
-    pub(super) fn sets(&self) -> impl Iterator<Item = &Counted> {
-        self.workouts.iter().flat_map(|workout| &workout.sets)
+    pub(super) fn sets(&self) -> impl Iterator<Item = (&ExerciseId, &Counted)> {
+        self.workouts.iter().flat_map(|workout| workout.sets.working())
     }
 
     /// What is known of an exercise; nothing of one that is no longer in the library.
@@ -138,10 +139,11 @@ impl Training {
     }
 
     /// Repetitions times weight of a set, in exact kg; none where there is no such thing.
-    pub(super) fn volume(&self, set: &Counted) -> Decimal {
-        let measurement = self.about(&set.exercise).map(|about| about.measurement);
+    pub(super) fn volume(&self, exercise: &ExerciseId, set: &Counted) -> Decimal {
+        let (reps, kg) = (set.1, set.2);
+        let measurement = self.about(exercise).map(|about| about.measurement);
         measurement
-            .and_then(|kind| volume_of(set.reps, set.kg.as_ref().map(|kg| kg.0), kind, None))
+            .and_then(|kind| volume_of(reps, kg.map(|kg| kg.0), kind, None))
             .unwrap_or_default()
     }
 }

@@ -102,10 +102,10 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, training: &Training, set: &Counted) {
+    fn add(&mut self, training: &Training, exercise: &ExerciseId, set: &Counted) {
         self.sets += 1;
-        self.reps += set.reps.map_or(0, u64::from);
-        self.volume_kg.0 = (self.volume_kg.0 + training.volume(set)).normalize();
+        self.reps += set.1.map_or(0, u64::from);
+        self.volume_kg.0 = (self.volume_kg.0 + training.volume(exercise, set)).normalize();
     }
 }
 
@@ -137,8 +137,8 @@ async fn overview(
     let period = query.period.unwrap_or(Period(Some(30)));
     let training = read(&context, &caller, &headers, period).await?;
     let mut sums = Sums::default();
-    for set in training.sets() {
-        sums.add(&training, set);
+    for (exercise, set) in training.sets() {
+        sums.add(&training, exercise, set);
     }
     let sessions = training.workouts.len();
     let seconds: i64 = training.workouts.iter().map(|workout| workout.seconds).sum();
@@ -220,8 +220,8 @@ async fn volume(
     for workout in &training.workouts {
         let bucket = buckets.entry(query.by.first(workout.day)).or_default();
         bucket.sessions += 1;
-        for set in &workout.sets {
-            bucket.sums.add(&training, set);
+        for (exercise, set) in workout.sets.working() {
+            bucket.sums.add(&training, exercise, set);
         }
     }
     let buckets: Vec<Bucket> = buckets.into_values().collect();
@@ -253,11 +253,11 @@ impl OfExercise {
         let name = training.about(exercise).and_then(|about| about.name);
         let (mut sums, mut sessions, mut weights) = (Sums::default(), 0, Vec::new());
         for workout in &training.workouts {
-            let sets = || workout.sets.iter().filter(|set| set.exercise == *exercise);
+            let sets = || workout.sets.working().filter(|(of, _)| *of == exercise);
             sessions += usize::from(sets().next().is_some());
-            for set in sets() {
-                sums.add(training, set);
-                weights.extend(set.kg.as_ref().map(|kg| kg.0));
+            for (_, set) in sets() {
+                sums.add(training, exercise, set);
+                weights.extend(set.2.map(|kg| kg.0));
             }
         }
         let mean = weights.iter().sum::<Decimal>().checked_div(Decimal::from(weights.len()));
@@ -280,7 +280,7 @@ async fn exercises(
 ) -> Result<Answer, Error> {
     let period = query.period.unwrap_or(Period(Some(90)));
     let training = read(&context, &caller, &headers, period).await?;
-    let done: BTreeSet<&ExerciseId> = training.sets().map(|set| &set.exercise).collect();
+    let done: BTreeSet<&ExerciseId> = training.sets().map(|(exercise, _)| exercise).collect();
     let mut all: Vec<OfExercise> =
         done.into_iter().map(|exercise| OfExercise::new(&training, exercise)).collect();
     all.sort_by(|one, other| {
@@ -329,10 +329,10 @@ async fn muscles(
     let period = query.period.unwrap_or(Period(Some(90)));
     let training = read(&context, &caller, &headers, period).await?;
     let mut muscles: BTreeMap<Muscle, (Sums, u64)> = BTreeMap::new();
-    for set in training.sets() {
-        let Some(about) = training.about(&set.exercise) else { continue };
+    for (exercise, set) in training.sets() {
+        let Some(about) = training.about(exercise) else { continue };
         for muscle in about.primary_muscles {
-            muscles.entry(muscle).or_default().0.add(&training, set);
+            muscles.entry(muscle).or_default().0.add(&training, exercise, set);
         }
         for muscle in about.secondary_muscles {
             muscles.entry(muscle).or_default().1 += 1;

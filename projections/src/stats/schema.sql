@@ -20,7 +20,7 @@ create table workouts (
     started_at timestamptz not null,
     -- Empty while it goes on: only completed workouts count.
     completed_at timestamptz,
-    -- JSON: of each set its id, exercise, repetitions, exact weight in kg, and whether it warmed up.
+    -- JSON by exercise: of each set its id, repetitions, exact weight in kg, and whether it warmed up.
     sets text not null,
     -- The workout first: its id is in the order of time, so that what is written today is side by
     -- side.

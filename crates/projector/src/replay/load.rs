@@ -1,14 +1,10 @@
 //! Loading a shadow: several workers, each with a reader ahead of its writer.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
 use events::{Partition, Position};
-use log::page;
+use log::{Range, page};
+use sqlx::PgConnection;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -20,14 +16,12 @@ use super::{Replay, ReplayError, shadow_schema};
 use crate::{
     Error, Projection,
     batch::{Item, Standing, What, Writer},
+    schema,
 };
 
 /// Events of a page: large enough that the cost of a transaction is nothing beside it, small
 /// enough that a few of them are no matter for memory.
 const PAGE: i64 = 20_000;
-
-/// Partitions that nobody has taken up yet, and where each is to be loaded to.
-type Left = Arc<Mutex<VecDeque<(Partition, Position, Position)>>>;
 
 impl<P: Projection> Replay<P> {
     /// Loads every partition up to its end.
@@ -36,12 +30,14 @@ impl<P: Projection> Replay<P> {
         standing: &Standing,
         ends: &BTreeMap<Partition, Position>,
     ) -> Result<(), ReplayError> {
-        let left = ends.iter().filter_map(|(partition, end)| {
-            let at = standing.checkpoints.get(partition)?.position;
-            (at < *end).then_some((*partition, at, *end))
-        });
-        let left: Left = Arc::new(Mutex::new(left.collect()));
-        let workers = self.options.workers.max(1);
+        let left: Vec<Range> = ends
+            .iter()
+            .filter_map(|(&partition, &up_to)| {
+                let after = standing.checkpoints.get(&partition)?.position;
+                (after < up_to).then_some(Range { partition, after, up_to })
+            })
+            .collect();
+        let workers = self.options.workers.clamp(1, left.len().max(1));
         let pace = self
             .options
             .throttle
@@ -54,14 +50,16 @@ impl<P: Projection> Replay<P> {
             projection: PhantomData,
         };
         let mut tasks = JoinSet::new();
-        for _ in 0..workers {
-            let reader = self.connect("public").await?;
+        // Neighbours together: they lie in the same tables.
+        for share in left.chunks(left.len().div_ceil(workers).max(1)) {
+            let reader = self.reader().await?;
             let (sender, mut pages) = mpsc::channel(1);
-            let left = left.clone();
+            let share = share.to_vec();
             let (writer, mut standing) = (writer.clone(), standing.clone());
             let (told, stop) = (self.told.clone(), self.stop.clone());
             tasks.spawn(async move {
-                let reading = AbortOnDropHandle::new(tokio::spawn(read::<P>(reader, left, sender)));
+                let reading =
+                    AbortOnDropHandle::new(tokio::spawn(read::<P>(reader, share, sender)));
                 let mut next = Instant::now();
                 while let Some(items) = pages.recv().await {
                     if stop.is_cancelled() {
@@ -88,40 +86,76 @@ impl<P: Projection> Replay<P> {
         }
         Ok(())
     }
+
+    /// A connection that reads by index: in order, and without a list of blocks first.
+    async fn reader(&self) -> Result<PgConnection, ReplayError> {
+        let mut connection = self.connect("public").await?;
+        schema::run(&mut connection, "set enable_bitmapscan = off; set enable_seqscan = off")
+            .await?;
+        Ok(connection)
+    }
 }
 
-/// Reads page after page, of one partition after the other, and decodes.
+/// Reads page after page of some partitions, and decodes.
 async fn read<P: Projection>(
-    mut connection: sqlx::PgConnection,
-    left: Left,
+    mut connection: PgConnection,
+    share: Vec<Range>,
     pages: mpsc::Sender<Vec<Item>>,
 ) -> Result<(), Error> {
-    loop {
-        let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some((partition, mut at, end)) = next else { return Ok(()) };
-        while at < end {
-            let up_to = Position((at.0 + PAGE).min(end.0));
-            let mut items = Vec::with_capacity(usize::try_from(up_to.0 - at.0).unwrap_or(0));
-            page(&mut connection, partition, at, up_to, P::TYPES, |raw| {
-                items.push(Item {
-                    partition,
-                    position: raw.position,
-                    epoch: raw.epoch,
-                    id: raw.id,
-                    recorded_at: raw.recorded_at,
-                    what: What::read::<P>(raw.kind, raw.kind_version, raw.payload),
-                });
+    let length = |range: &Range| range.up_to.0 - range.after.0;
+    let total: i64 = share.iter().map(length).sum();
+    let count = (total / PAGE).max(1);
+    for number in 1..=count {
+        // Of each partition the same part of what is left, which is about the same time.
+        let part = |range: &Range, number: i64| {
+            let events = i128::from(length(range)) * i128::from(number) / i128::from(count);
+            Position(range.after.0 + i64::try_from(events).unwrap_or(0))
+        };
+        let ranges: Vec<Range> = share
+            .iter()
+            .map(|range| Range {
+                partition: range.partition,
+                after: part(range, number - 1),
+                up_to: part(range, number),
             })
-            .await?;
-            // Each position is there exactly once, and so a short page has a hole at its end.
-            let last = items.last().map_or(at, |item| item.position);
-            if last != up_to {
-                return Err(Error::Hole { partition, last, found: up_to });
-            }
-            at = up_to;
-            if pages.send(items).await.is_err() {
-                return Ok(());
-            }
+            .filter(|range| range.after < range.up_to)
+            .collect();
+        let mut items = Vec::with_capacity(usize::try_from(PAGE).unwrap_or(0));
+        page(&mut connection, &ranges, P::TYPES, |raw| {
+            items.push(Item {
+                partition: raw.partition,
+                position: raw.position,
+                epoch: raw.epoch,
+                id: raw.id,
+                recorded_at: raw.recorded_at,
+                what: What::read::<P>(raw.kind, raw.kind_version, raw.payload),
+            });
+        })
+        .await?;
+        // Each position is there exactly once, and so a short page has a hole at its end.
+        let wanted: i64 = ranges.iter().map(length).sum();
+        if i64::try_from(items.len()) != Ok(wanted) {
+            return Err(hole(&ranges, &items));
+        }
+        if pages.send(items).await.is_err() {
+            return Ok(());
         }
     }
+    Ok(())
+}
+
+/// What is missing of the ranges.
+fn hole(ranges: &[Range], items: &[Item]) -> Error {
+    let mut at: BTreeMap<Partition, Position> =
+        ranges.iter().map(|range| (range.partition, range.after)).collect();
+    for item in items {
+        let last = at.entry(item.partition).or_default();
+        if item.position == last.next() {
+            *last = item.position;
+        }
+    }
+    let short = ranges.iter().find(|range| at.get(&range.partition) != Some(&range.up_to));
+    let partition = short.map_or(Partition(0), |range| range.partition);
+    let found = short.map_or(Position(0), |range| range.up_to);
+    Error::Hole { partition, last: at.get(&partition).copied().unwrap_or_default(), found }
 }

@@ -107,6 +107,8 @@ pub struct Replayed {
     pub events: u64,
     /// How long loading and indexing took.
     pub took: Duration,
+    /// How long indexing took alone.
+    pub indexing: Duration,
     /// Rows compared with the live ones, if they were.
     pub compared: Option<u64>,
     /// How the new rows differ from the live ones: the first of them.
@@ -248,11 +250,13 @@ impl<P: Projection> Replay<P> {
         self.told.phase(Phase::Loading);
         self.load(&standing, &ends).await?;
         self.told.phase(Phase::Indexing);
+        let loading = begun.elapsed();
         self.make_indexes().await?;
         let took = begun.elapsed();
         let mut replayed = Replayed {
             events: self.told.loaded.load(Ordering::Relaxed),
             took,
+            indexing: took.saturating_sub(loading),
             compared: None,
             differences: Vec::new(),
             different: 0,
