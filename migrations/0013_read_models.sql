@@ -44,3 +44,23 @@ create table projector.replays (
 grant select on projector.skipped_events, projector.troubles, projector.replays to ironledger_api;
 grant select, insert, update, delete on projector.skipped_events, projector.troubles,
     projector.replays to ironledger_projector;
+
+-- Replays read the tables that events lie in as they lie there, and not by the table above them.
+create or replace function log.make_table(first smallint) returns void language plpgsql as $$
+declare
+    leaf text := format('events_%s_to_%s', first, first + 7);
+begin
+    execute format('create table log.%I (like log.events including defaults)', leaf);
+    execute format('create trigger immutable before update or delete or truncate on log.%I
+        for each statement execute function log.refuse_change()', leaf);
+    execute format('grant select on log.%I to ironledger_projector', leaf);
+end $$;
+
+do $$
+declare
+    leaf regclass;
+begin
+    for leaf in select inhrelid from pg_inherits where inhparent = 'log.events'::regclass loop
+        execute format('grant select on %s to ironledger_projector', leaf);
+    end loop;
+end $$;

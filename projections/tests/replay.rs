@@ -10,8 +10,9 @@ use testkit::{Database, eventually, simulate::Simulator};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+/// Small batches, so that a log of a test has many.
 const PLAIN: Options =
-    Options { workers: 2, throttle: None, verify: false, accept_differences: false };
+    Options { workers: 2, throttle: None, verify: false, accept_differences: false, batch: 30 };
 const VERIFIED: Options = Options { verify: true, ..PLAIN };
 
 struct World {

@@ -111,8 +111,7 @@ async fn the_old_build_serves_until_the_new_one_is_built_and_both_go_on() {
     assert!(model == "counter_v2" && why.contains("run `ironledger replay counter`"), "{why}");
     assert_eq!(new_api.look().await.expect("a look")[0].state, State::Missing);
 
-    let slowly =
-        Options { workers: 1, throttle: Some(400), verify: false, accept_differences: false };
+    let slowly = Options { workers: 1, throttle: Some(400), batch: 20, ..Options::default() };
     let replay = Replay::<Counter<2>>::new(&of_new, Reader::open(&of_new), slowly, stop.clone());
     let replay = tokio::spawn(replay.run());
     let why = eventually("a replay that is told of", async || {

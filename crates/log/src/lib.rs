@@ -31,7 +31,7 @@ pub use append::{
 pub use clock::Clock;
 pub use database::{Database, MIGRATIONS};
 pub use keys::{Keys, MasterKey};
-pub use pages::{Range, Raw, page};
+pub use pages::{EventTable, Raw, block_of, event_tables, page};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};

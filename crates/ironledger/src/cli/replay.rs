@@ -85,6 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         throttle: arguments.throttle,
         verify: arguments.verify,
         accept_differences: arguments.accept_differences,
+        ..Options::default()
     };
     let stop = app::stop_signal()?;
     match arguments.instead {

@@ -1,161 +1,207 @@
-//! Loading a shadow: several workers, each with a reader ahead of its writer.
+//! Loading a shadow: a reader for each table of the log, ahead of its writers.
 
-use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
+use std::{collections::BTreeMap, marker::PhantomData, mem, time::Duration};
 
 use events::{Partition, Position};
-use log::{Range, page};
+use log::{EventTable, Raw, block_of, event_tables, page};
 use sqlx::PgConnection;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{Replay, ReplayError, shadow_schema};
 use crate::{
     Error, Projection,
     batch::{Item, Standing, What, Writer},
-    schema,
 };
 
-/// Events of a page: large enough that the cost of a transaction is nothing beside it, small
-/// enough that a few of them are no matter for memory.
-const PAGE: i64 = 20_000;
+/// Blocks of a table that one statement reads: some ten thousand events.
+const BLOCKS: i64 = 1_000;
+
+/// Who goes on with a replay begins so many blocks before where it was: an event may lie before
+/// those that it follows.
+const BEFORE: i64 = 1_000;
+
+/// When so many events wait for one that lies after them, the table is in no order at all, and the
+/// rest of it is left to the index.
+const MOST_HELD: usize = 200_000;
 
 impl<P: Projection> Replay<P> {
-    /// Loads every partition up to its end.
+    /// Loads every partition up to its end, as far as its events lie in order: what is left is
+    /// caught up with.
     pub(super) async fn load(
         &self,
         standing: &Standing,
         ends: &BTreeMap<Partition, Position>,
     ) -> Result<(), ReplayError> {
-        let left: Vec<Range> = ends
+        let left: BTreeMap<Partition, Left> = ends
             .iter()
-            .filter_map(|(&partition, &up_to)| {
-                let after = standing.checkpoints.get(&partition)?.position;
-                (after < up_to).then_some(Range { partition, after, up_to })
+            .filter_map(|(&partition, &end)| {
+                let at = standing.checkpoints.get(&partition)?.position;
+                (at < end).then_some((partition, Left { next: at.next(), end }))
             })
             .collect();
-        let workers = self.options.workers.clamp(1, left.len().max(1));
-        let pace = self
-            .options
-            .throttle
-            .map(|throttle| Duration::from_secs_f64(workers as f64 / f64::from(throttle.max(1))));
-        let database = self.database.in_schema(&shadow_schema::<P>());
-        let writer = Writer::<P> {
-            pool: database.pool.clone(),
-            log: self.log.clone(),
-            loading: true,
-            projection: PhantomData,
-        };
-        let mut tasks = JoinSet::new();
-        // Neighbours together: they lie in the same tables.
-        for share in left.chunks(left.len().div_ceil(workers).max(1)) {
-            let reader = self.reader().await?;
-            let (sender, mut pages) = mpsc::channel(1);
-            let share = share.to_vec();
-            let (writer, mut standing) = (writer.clone(), standing.clone());
-            let (told, stop) = (self.told.clone(), self.stop.clone());
-            tasks.spawn(async move {
-                let reading =
-                    AbortOnDropHandle::new(tokio::spawn(read::<P>(reader, share, sender)));
-                let mut next = Instant::now();
-                while let Some(items) = pages.recv().await {
-                    if stop.is_cancelled() {
-                        return Err(ReplayError::Stopped);
-                    }
-                    let items: Vec<Item> = items;
-                    let count = items.len();
-                    let written = writer.write(&standing, items).await?;
-                    standing.advance(written);
-                    told.loaded(count as u64);
-                    if let Some(pace) = pace {
-                        next += pace.mul_f64(count as f64);
-                        sleep_until(next).await;
-                    }
+        let mut connection = self.connect("public").await?;
+        let tables = event_tables(&mut connection, left.keys().copied()).await?;
+        let workers = self.options.workers.max(1);
+        for some in tables.chunks(workers) {
+            let mut tasks = JoinSet::new();
+            for table in some {
+                let writers = (workers / some.len()).clamp(1, table.partitions.len());
+                let mut batches = Vec::new();
+                for _ in 0..writers {
+                    let (sender, received) = mpsc::channel(1);
+                    batches.push((sender, Vec::new()));
+                    tasks.spawn(self.write(received, standing.clone()));
                 }
-                match reading.await {
-                    Ok(read) => Ok(read?),
-                    Err(_) => Err(ReplayError::Stopped),
-                }
-            });
-        }
-        while let Some(done) = tasks.join_next().await {
-            done.unwrap_or(Err(ReplayError::Stopped))?;
+                let connection = self.connect("public").await?;
+                let reader = Reader::<P> {
+                    table: table.clone(),
+                    left: left.clone(),
+                    held: BTreeMap::new(),
+                    batches,
+                    batch: self.options.batch.max(1),
+                    projection: PhantomData,
+                };
+                tasks.spawn(async move { Ok(reader.read(connection).await?) });
+            }
+            while let Some(done) = tasks.join_next().await {
+                done.unwrap_or(Err(ReplayError::Stopped))?;
+            }
         }
         Ok(())
     }
 
-    /// A connection that reads by index: in order, and without a list of blocks first.
-    async fn reader(&self) -> Result<PgConnection, ReplayError> {
-        let mut connection = self.connect("public").await?;
-        schema::run(&mut connection, "set enable_bitmapscan = off; set enable_seqscan = off")
-            .await?;
-        Ok(connection)
-    }
-}
-
-/// Reads page after page of some partitions, and decodes.
-async fn read<P: Projection>(
-    mut connection: PgConnection,
-    share: Vec<Range>,
-    pages: mpsc::Sender<Vec<Item>>,
-) -> Result<(), Error> {
-    let length = |range: &Range| range.up_to.0 - range.after.0;
-    let total: i64 = share.iter().map(length).sum();
-    let count = (total / PAGE).max(1);
-    for number in 1..=count {
-        // Of each partition the same part of what is left, which is about the same time.
-        let part = |range: &Range, number: i64| {
-            let events = i128::from(length(range)) * i128::from(number) / i128::from(count);
-            Position(range.after.0 + i64::try_from(events).unwrap_or(0))
+    /// Writes batch after batch, at the pace that is wanted.
+    fn write(
+        &self,
+        mut batches: mpsc::Receiver<Vec<Item>>,
+        mut standing: Standing,
+    ) -> impl Future<Output = Result<(), ReplayError>> + use<P> {
+        let writer = Writer::<P> {
+            pool: self.database.in_schema(&shadow_schema::<P>()).pool,
+            log: self.log.clone(),
+            loading: true,
+            projection: PhantomData,
         };
-        let ranges: Vec<Range> = share
-            .iter()
-            .map(|range| Range {
-                partition: range.partition,
-                after: part(range, number - 1),
-                up_to: part(range, number),
-            })
-            .filter(|range| range.after < range.up_to)
-            .collect();
-        let mut items = Vec::with_capacity(usize::try_from(PAGE).unwrap_or(0));
-        page(&mut connection, &ranges, P::TYPES, |raw| {
-            items.push(Item {
-                partition: raw.partition,
-                position: raw.position,
-                epoch: raw.epoch,
-                id: raw.id,
-                recorded_at: raw.recorded_at,
-                what: What::read::<P>(raw.kind, raw.kind_version, raw.payload),
-            });
-        })
-        .await?;
-        // Each position is there exactly once, and so a short page has a hole at its end.
-        let wanted: i64 = ranges.iter().map(length).sum();
-        if i64::try_from(items.len()) != Ok(wanted) {
-            return Err(hole(&ranges, &items));
-        }
-        if pages.send(items).await.is_err() {
-            return Ok(());
+        let workers = self.options.workers.max(1) as f64;
+        let pace = self
+            .options
+            .throttle
+            .map(|throttle| Duration::from_secs_f64(workers / f64::from(throttle.max(1))));
+        let (told, stop) = (self.told.clone(), self.stop.clone());
+        async move {
+            let mut next = Instant::now();
+            while let Some(items) = batches.recv().await {
+                if stop.is_cancelled() {
+                    return Err(ReplayError::Stopped);
+                }
+                let count = items.len();
+                let written = writer.write(&standing, items).await?;
+                standing.advance(written);
+                told.loaded(count as u64);
+                if let Some(pace) = pace {
+                    next += pace.mul_f64(count as f64);
+                    sleep_until(next).await;
+                }
+            }
+            Ok(())
         }
     }
-    Ok(())
 }
 
-/// What is missing of the ranges.
-fn hole(ranges: &[Range], items: &[Item]) -> Error {
-    let mut at: BTreeMap<Partition, Position> =
-        ranges.iter().map(|range| (range.partition, range.after)).collect();
-    for item in items {
-        let last = at.entry(item.partition).or_default();
-        if item.position == last.next() {
-            *last = item.position;
+/// What is still to be loaded of a partition: from this position to that one.
+#[derive(Clone, Copy)]
+struct Left {
+    next: Position,
+    end: Position,
+}
+
+/// Goes through a table as it lies there, and puts its events in order.
+struct Reader<P> {
+    table: EventTable,
+    left: BTreeMap<Partition, Left>,
+    /// Events that lie before one that they follow.
+    held: BTreeMap<(Partition, Position), Item>,
+    /// A writer each, and what it is given next.
+    batches: Vec<(mpsc::Sender<Vec<Item>>, Vec<Item>)>,
+    /// Events of a transaction.
+    batch: usize,
+    projection: PhantomData<P>,
+}
+
+impl<P: Projection> Reader<P> {
+    async fn read(mut self, mut connection: PgConnection) -> Result<(), Error> {
+        let table = self.table.clone();
+        let mut block = self.first_block(&mut connection).await?;
+        while block < table.blocks {
+            let end = (block + BLOCKS).min(table.blocks);
+            page(&mut connection, &table, block..end, P::TYPES, |raw| self.take(&raw)).await?;
+            block = end;
+            if self.held.len() > MOST_HELD {
+                tracing::warn!(model = P::SCHEMA, "the log lies in no order; going by its index");
+                break;
+            }
+            if !self.send(self.batch).await {
+                return Ok(());
+            }
+        }
+        self.send(1).await;
+        Ok(())
+    }
+
+    /// Where the first of the events lies that are left, or a little before.
+    async fn first_block(&self, connection: &mut PgConnection) -> Result<i64, Error> {
+        let mut first = self.table.blocks;
+        for partition in &self.table.partitions {
+            if let Some(left) = self.left.get(partition) {
+                let block = block_of(connection, *partition, left.next).await?;
+                first = first.min(block.unwrap_or(0));
+            }
+        }
+        Ok((first - BEFORE).max(0))
+    }
+
+    fn take(&mut self, raw: &Raw<'_>) {
+        let partition = raw.partition;
+        let Some(left) = self.left.get_mut(&partition) else { return };
+        if raw.position < left.next || raw.position > left.end {
+            return;
+        }
+        let item = Item {
+            partition,
+            position: raw.position,
+            epoch: raw.epoch,
+            id: raw.id,
+            recorded_at: raw.recorded_at,
+            what: What::read::<P>(raw.kind, raw.kind_version, raw.payload),
+        };
+        if item.position > left.next {
+            self.held.insert((partition, item.position), item);
+            return;
+        }
+        let writer = usize::from(partition.0.unsigned_abs()) % self.batches.len();
+        let (_, batch) = &mut self.batches[writer];
+        batch.push(item);
+        left.next = left.next.next();
+        while let Some(item) = self.held.remove(&(partition, left.next)) {
+            batch.push(item);
+            left.next = left.next.next();
         }
     }
-    let short = ranges.iter().find(|range| at.get(&range.partition) != Some(&range.up_to));
-    let partition = short.map_or(Partition(0), |range| range.partition);
-    let found = short.map_or(Position(0), |range| range.up_to);
-    Error::Hole { partition, last: at.get(&partition).copied().unwrap_or_default(), found }
+
+    /// Sends the batches that have so many events at least. `false` when a writer has ended.
+    async fn send(&mut self, least: usize) -> bool {
+        for (writer, batch) in &mut self.batches {
+            while batch.len() >= least {
+                let rest = batch.split_off(batch.len().min(self.batch));
+                if writer.send(mem::replace(batch, rest)).await.is_err() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
 }

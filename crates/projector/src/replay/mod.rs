@@ -48,6 +48,16 @@ pub struct Options {
     pub verify: bool,
     /// Whether the swap is made though they differ.
     pub accept_differences: bool,
+    /// Events of a transaction of the load: with many, its cost is nothing beside them; a few batches
+    /// for each worker are held in memory.
+    pub batch: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (verify, accept_differences) = (false, false);
+        Self { workers: 2, throttle: None, verify, accept_differences, batch: 20_000 }
+    }
 }
 
 /// What a replay is doing.
@@ -233,7 +243,13 @@ impl<P: Projection> Replay<P> {
 
     /// Builds, verifies if asked, and swaps.
     pub async fn run(self) -> Result<Replayed, ReplayError> {
-        let _lock = self.lock().await?;
+        let lock = self.lock().await?;
+        let done = self.build_and_swap().await;
+        unlock(lock).await;
+        done
+    }
+
+    async fn build_and_swap(&self) -> Result<Replayed, ReplayError> {
         self.make_shadow().await?;
         let mut shadow =
             Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow_schema::<P>())
@@ -282,7 +298,13 @@ impl<P: Projection> Replay<P> {
 
     /// Puts the model back that the last replay replaced, after bringing it up to date.
     pub async fn roll_back(self) -> Result<(), ReplayError> {
-        let _lock = self.lock().await?;
+        let lock = self.lock().await?;
+        let done = self.swap_back().await;
+        unlock(lock).await;
+        done
+    }
+
+    async fn swap_back(&self) -> Result<(), ReplayError> {
         let old = old_schema::<P>();
         if !schema::exists(&mut *self.database.pool.acquire().await?, &old).await? {
             return Err(ReplayError::NothingToGoBackTo(P::SCHEMA));
@@ -301,10 +323,10 @@ impl<P: Projection> Replay<P> {
 
     /// Throws away the model that the last replay replaced; `false` when there is none.
     pub async fn prune(self) -> Result<bool, ReplayError> {
-        let _lock = self.lock().await?;
-        let mut connection = self.database.pool.acquire().await?;
-        let there = schema::exists(&mut connection, &old_schema::<P>()).await?;
-        schema::drop(&mut connection, &old_schema::<P>()).await?;
+        let mut lock = self.lock().await?;
+        let there = schema::exists(&mut lock, &old_schema::<P>()).await?;
+        schema::drop(&mut lock, &old_schema::<P>()).await?;
+        unlock(lock).await;
         Ok(there)
     }
 
@@ -511,6 +533,12 @@ impl<P: Projection> Replay<P> {
         write_down::<P>(&self.database.pool, step).await?;
         Ok(())
     }
+}
+
+/// Lets the next one in at once, and not when the server sees that the connection has ended.
+async fn unlock(mut connection: PgConnection) {
+    schema::run(&mut connection, "select pg_advisory_unlock_all()").await.ok();
+    connection.close().await.ok();
 }
 
 async fn write_down<P: Projection>(pool: &sqlx::PgPool, step: Step) -> Result<(), sqlx::Error> {
