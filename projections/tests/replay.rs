@@ -1,4 +1,5 @@
 //! Replays beside live models: equal rows, resumed runs, swaps, ways back, and what a replay says.
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 

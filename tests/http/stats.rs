@@ -1,6 +1,6 @@
 //! `/v1/stats/…`: sums, days, weeks and streaks, as the athlete's clock sees them.
 
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{Days, NaiveDate};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use testkit::{Client, bench};
@@ -9,7 +9,8 @@ use crate::app;
 
 /// Today in a time zone. A test that runs across midnight there would be wrong by a day.
 fn today(zone: &str) -> NaiveDate {
-    Utc::now().with_timezone(&zone.parse::<Tz>().unwrap()).date_naive()
+    let now = log::Clock::system().now().utc();
+    now.with_timezone(&zone.parse::<Tz>().unwrap()).date_naive()
 }
 
 /// A completed workout of an hour with the sets given; answers the position.

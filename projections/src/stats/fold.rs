@@ -112,7 +112,7 @@ impl Batch {
                 self.workout(key).sets.push((corrected.set_id, Said::Corrected(corrected.set)));
             }
             Event::SetRemoved(removed) => {
-                self.workout(key).sets.push((removed.set_id, Said::Removed))
+                self.workout(key).sets.push((removed.set_id, Said::Removed));
             }
             Event::ExerciseNoted(_) | Event::AuditRead(_) => {}
         }

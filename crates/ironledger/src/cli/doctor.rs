@@ -272,7 +272,7 @@ async fn look_at_models(url: &str, findings: &mut Findings) -> anyhow::Result<()
                 );
             }
             State::Stuck => {
-                findings.bad(&said, "is its projector running? see `ironledger status`")
+                findings.bad(&said, "is its projector running? see `ironledger status`");
             }
             _ if model.parked_events > 0 => {
                 findings.bad(&said, &format!("see `ironledger parked list {}`", model.name));

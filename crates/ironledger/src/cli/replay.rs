@@ -231,7 +231,7 @@ fn describe<P: Projection>(replayed: &Replayed) {
     match (replayed.swapped, replayed.different) {
         (true, _) => say!("swapped in; `ironledger replay rollback {}` undoes it", P::NAME),
         (false, _) => {
-            say!("not swapped in; `--accept-differences` does it, and goes on with what is built")
+            say!("not swapped in; `--accept-differences` does it, and goes on with what is built");
         }
     }
 }
