@@ -17,8 +17,12 @@ use crate::{
     batch::{Item, Standing, What, Writer},
 };
 
-/// Blocks of a table that one statement reads: some ten thousand events.
-const BLOCKS: i64 = 1_000;
+/// Events in a block of a table, about.
+const OF_A_BLOCK: usize = 12;
+
+/// Batches a second of a replay that is told to be slow: small ones, for a large one takes the
+/// machine from everybody else for a while, and then rests.
+const BATCHES_A_SECOND: usize = 40;
 
 /// Who goes on with a replay begins so many blocks before where it was: an event may lie before
 /// those that it follows.
@@ -46,6 +50,13 @@ impl<P: Projection> Replay<P> {
         let mut connection = self.connect("public").await?;
         let tables = event_tables(&mut connection, left.keys().copied()).await?;
         let workers = self.options.workers.max(1);
+        let batch = match self.options.throttle {
+            None => self.options.batch,
+            Some(throttle) => {
+                let pace = usize::try_from(throttle).unwrap_or(usize::MAX) / BATCHES_A_SECOND;
+                pace.max(10).min(self.options.batch)
+            }
+        };
         for some in tables.chunks(workers) {
             let mut tasks = JoinSet::new();
             for table in some {
@@ -62,7 +73,7 @@ impl<P: Projection> Replay<P> {
                     left: left.clone(),
                     held: BTreeMap::new(),
                     batches,
-                    batch: self.options.batch.max(1),
+                    batch: batch.max(1),
                     projection: PhantomData,
                 };
                 tasks.spawn(async move { Ok(reader.read(connection).await?) });
@@ -136,8 +147,10 @@ impl<P: Projection> Reader<P> {
     async fn read(mut self, mut connection: PgConnection) -> Result<(), Error> {
         let table = self.table.clone();
         let mut block = self.first_block(&mut connection).await?;
+        // As much as a batch, about.
+        let blocks = i64::try_from(self.batch / OF_A_BLOCK).unwrap_or(i64::MAX).max(1);
         while block < table.blocks {
-            let end = (block + BLOCKS).min(table.blocks);
+            let end = (block + blocks).min(table.blocks);
             page(&mut connection, &table, block..end, P::TYPES, |raw| self.take(&raw)).await?;
             block = end;
             if self.held.len() > MOST_HELD {

@@ -454,10 +454,13 @@ impl<P: Projection> Replay<P> {
         if !made {
             let statements = format!(
                 "set local maintenance_work_mem = '256MB';
+                 set local max_parallel_maintenance_workers = {};
                  set local role ironledger_projector;
                  {}
                  update model set indexed = true;
                  reset role",
+                // Beside the one that leads them.
+                self.options.workers.saturating_sub(1),
                 P::INDEXES
             );
             schema::run(&mut transaction, &statements).await?;
