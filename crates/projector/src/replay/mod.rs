@@ -512,19 +512,17 @@ impl<P: Projection> Replay<P> {
         Ok(count)
     }
 
-    /// Writes down what a replay is doing, about once a second, for whoever asks.
+    /// Writes down what a replay is doing, once a second, for whoever asks: also while nothing
+    /// changes, by which they see that it is alive.
     fn take_notes(&self) -> AbortOnDropHandle<()> {
-        let (pool, mut steps) = (self.database.pool.clone(), self.steps());
+        let (pool, steps) = (self.database.pool.clone(), self.steps());
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                let step = *steps.borrow_and_update();
+                let step = *steps.borrow();
                 if let Err(error) = write_down::<P>(&pool, step).await {
                     tracing::debug!(%error, "the replay's progress is not written down");
                 }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                if steps.changed().await.is_err() {
-                    return;
-                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }))
     }
