@@ -1,8 +1,8 @@
 //! Does anybody notice a replay?
 //!
 //! The product with its processes, a log of years of training, and athletes who log sets and read
-//! history at a steady pace: first alone, then while history is replayed and swapped in, again and
-//! again. How long queries take, how many fail, and how many go back in time.
+//! history at a steady pace: alone, while history is replayed and swapped in again and again, and
+//! alone once more. How long queries take, how many fail, and how many go back in time.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it does")]
 
 use std::{
@@ -38,7 +38,7 @@ struct Arguments {
     /// How often each does so a second.
     #[arg(long, default_value_t = 10)]
     pace: u64,
-    /// How long the load is measured without a replay.
+    /// How long the load is measured without a replay, before and after the replays.
     #[arg(long, default_value_t = 15)]
     seconds: u64,
     /// Replays, one after the other.
@@ -51,6 +51,10 @@ struct Arguments {
     #[arg(long, default_value_t = 40_000)]
     throttle: u32,
 }
+
+/// Sets of a workout, and workouts that a query asks for.
+const SETS: usize = 20;
+const WORKOUTS: usize = 5;
 
 /// What the athletes have seen.
 #[derive(Default)]
@@ -87,8 +91,10 @@ async fn main() -> Result<()> {
         let every = Duration::from_secs_f64(1.0 / arguments.pace as f64);
         tasks.spawn(train(athlete, every, seen.clone()));
     }
-    // Caches fill, statements are prepared.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Caches fill, statements are prepared, and answers get as long as they will be: another
+    // length is another time.
+    let until_full = (WORKOUTS * SETS) as f64 / arguments.pace as f64;
+    tokio::time::sleep(Duration::from_secs_f64(until_full.max(3.0))).await;
     seen.phase.store(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     seen.phase.store(2, Ordering::Relaxed);
@@ -97,6 +103,8 @@ async fn main() -> Result<()> {
         let how = ["replay", "history", "--workers", &workers, "--throttle", &throttle];
         replay(&binary, &app, &how).await?;
     }
+    seen.phase.store(1, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     seen.stop.store(true, Ordering::Relaxed);
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     while let Some(times) = tasks.join_next().await {
@@ -151,14 +159,14 @@ async fn train(
     while !seen.stop.load(Ordering::Relaxed) {
         tick.tick().await;
         sets += 1;
-        if sets % 50 == 0 {
+        if sets % SETS == 0 {
             workout = athlete.start_workout(json!({})).await;
         }
         if athlete.log_set(&workout, bench(5, 100)).await.status != 201 {
             seen.failed.fetch_add(1, Ordering::Relaxed);
         }
         let began = Instant::now();
-        let answer = athlete.get("/v1/history?limit=5").await;
+        let answer = athlete.get(&format!("/v1/history?limit={WORKOUTS}")).await;
         let took = began.elapsed();
         match seen.phase.load(Ordering::Relaxed) {
             0 => {}
