@@ -2,6 +2,7 @@
 
 mod callers;
 mod fill;
+mod server;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use callers::{Caller, Measured, callers, measure};
 pub use fill::Filler;
+pub use server::Server;
 
 /// What a server of `max_wal_size = 4GB` keeps to use again after one checkpoint.
 const WAL_FILES: usize = 120;

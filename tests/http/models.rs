@@ -95,6 +95,85 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
     assert!(line.contains("behind"), "{said}");
 }
 
+/// What Prometheus would read of a process: each sample's name with its labels, and its value.
+async fn scrape(process: &Process) -> std::collections::BTreeMap<String, f64> {
+    let url = eventually("a process that serves metrics", async || {
+        let output = process.output();
+        let (_, rest) = output.split_once("metrics on ")?;
+        rest.split_once('\n').map(|(url, _)| url.to_owned())
+    })
+    .await;
+    let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+    let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    samples
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn prometheus_sees_lag_rates_and_what_is_parked() {
+    let app = App::without_projector(binary()).await;
+    let athlete = app.athlete().await;
+    let workout = athlete.start_workout(json!({})).await;
+    athlete.log_bench(&workout, 5, 100).await;
+    let measured = |arguments: &[&str], url: &str| {
+        let arguments = [arguments, &["--metrics-listen", "127.0.0.1:0"]].concat();
+        let environment = [
+            ("DATABASE_URL", url),
+            ("IRONLEDGER_MASTER_KEY", testkit::MASTER_KEY),
+            ("IRONLEDGER_TOKEN_KEY", testkit::TOKEN_KEY),
+        ];
+        Process::start(binary(), &arguments, &environment)
+    };
+    let api = measured(&["api", "--listen", "127.0.0.1:0"], &app.database.api_url());
+    let samples = scrape(&api).await;
+    let missing = r#"ironledger_projection_state{model="history_v3",state="missing"}"#;
+    assert_eq!(samples[missing], 1.0, "{samples:?}");
+
+    let projector = measured(&["projector", "history", "stats"], &app.database.projector_url());
+    let lag = |samples: &std::collections::BTreeMap<String, f64>, of: &str| {
+        let name = format!("ironledger_projection_{of}{{model=\"history_v3\"");
+        samples
+            .iter()
+            .filter(|(sample, _)| sample.starts_with(&name))
+            .map(|(_, at)| at)
+            .sum::<f64>()
+    };
+    eventually("a model that has everything", async || {
+        let samples = scrape(&projector).await;
+        let current = r#"ironledger_projection_state{model="history_v3",state="current"}"#;
+        let done = samples.get(r#"ironledger_projected_events_total{model="history_v3"}"#)? >= &3.0;
+        (done && samples[current] == 1.0 && lag(&samples, "lag_events") == 0.0).then_some(())
+    })
+    .await;
+    drop(projector);
+
+    // One that nobody can project is behind, and one that is set aside is said to be.
+    athlete.log_bench(&workout, 5, 100).await;
+    let samples = scrape(&api).await;
+    assert_eq!((samples[missing], lag(&samples, "lag_events")), (0.0, 1.0), "{samples:?}");
+    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
+    owner
+        .execute(
+            "set session_replication_role = replica;
+             update log.events set payload = '{}' where (partition, position) = (
+                 select partition, position from log.events order by recorded_at desc limit 1)",
+        )
+        .await
+        .unwrap();
+    let projector = measured(&["projector", "history"], &app.database.projector_url());
+    eventually("a parked event", async || {
+        let samples = scrape(&projector).await;
+        let parked = r#"ironledger_parked_events_total{model="history_v3"}"#;
+        let failed = r#"ironledger_projection_parked_events{model="history_v3",kind="failed"}"#;
+        (samples.get(parked) == Some(&1.0) && samples[failed] == 1.0).then_some(())
+    })
+    .await;
+}
+
 /// What constant queries have seen.
 #[derive(Default)]
 struct Seen {

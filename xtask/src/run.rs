@@ -40,6 +40,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
     Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },
+    Program { call: "faults replay", file: "faults_replay", given: &[], own: &[Postgres], product: true },
     Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true },
 ];
 

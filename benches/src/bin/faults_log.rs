@@ -10,8 +10,6 @@
 mod faults;
 #[path = "faults_log/follow.rs"]
 mod follow;
-#[path = "faults_log/server.rs"]
-mod server;
 #[path = "faults_log/writer.rs"]
 mod writer;
 #[path = "faults_log/writers.rs"]
@@ -24,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use benches::Server;
 use clap::Parser;
 use events::{AthleteId, Partition, Position, SetId, Stream, Timestamp, Version, WorkoutId};
 use log::{Clock, Keys, Log, MasterKey, Random};
@@ -33,7 +32,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{faults::Faults, follow::Seen, server::Server, writers::Writers};
+use crate::{faults::Faults, follow::Seen, writers::Writers};
 
 const WRITERS: usize = 3;
 const OWNERS: usize = 24;

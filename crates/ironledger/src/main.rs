@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod idempotency;
 mod import;
+mod metrics;
 mod routes;
 mod settings;
 mod shown;

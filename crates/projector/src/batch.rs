@@ -379,6 +379,8 @@ fn said(error: &sqlx::Error) -> String {
 }
 
 fn tell<P: Projection>(parked: &[Parked]) {
+    metrics::counter!("ironledger_parked_events_total", "model" => P::SCHEMA)
+        .increment(parked.len() as u64);
     for Parked { partition, position, owner, error, .. } in parked {
         if let Some(why) = error {
             tracing::error!(

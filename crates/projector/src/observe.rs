@@ -45,6 +45,10 @@ pub enum State {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Missing, Self::Building, Self::Stuck, Self::Behind, Self::Parked, Self::Current];
+
     /// The word.
     pub fn name(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use std::{
 use events::{Partition, Position};
 use log::{Database, ReadError, Reader, Stored};
 use sqlx::PgPool;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     Progress, Projection,
@@ -70,6 +70,23 @@ pub enum Error {
     /// The schema holds tables of another shape than this program's.
     #[error("the tables of {0} are not those of this program; rebuild it by `ironledger replay`")]
     OtherShape(&'static str),
+}
+
+impl Error {
+    /// Whether Postgres is away: gone, starting, stopping, or out of connections.
+    pub fn is_outage(&self) -> bool {
+        let error = match self {
+            Self::Database(error) | Self::Log(ReadError::Database(error)) => error,
+            _ => return false,
+        };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                ["08", "57P0", "53300"].iter().any(|class| code.starts_with(class))
+            }),
+            _ => false,
+        }
+    }
 }
 
 /// Builds one read model from the log.
@@ -223,6 +240,7 @@ impl<P: Projection> Projector<P> {
     /// Proves, folds and commits events that follow on where we stand; a large batch by several at
     /// the same time, who have partitions of their own.
     async fn apply(&mut self, mut standing: Standing, events: &[Stored]) -> Result<usize, Error> {
+        let began = Instant::now();
         let parts = if events.len() < WORTH_DIVIDING { 1 } else { self.workers };
         let mut divided: Vec<Vec<Item>> = (0..parts).map(|_| Vec::new()).collect();
         for event in events {
@@ -252,6 +270,10 @@ impl<P: Projection> Projector<P> {
         }
         self.standing = Some(standing);
         self.progress.moved();
+        metrics::counter!("ironledger_projected_events_total", "model" => P::SCHEMA)
+            .increment(events.len() as u64);
+        metrics::histogram!("ironledger_projection_batch_seconds", "model" => P::SCHEMA)
+            .record(began.elapsed());
         Ok(events.len())
     }
 

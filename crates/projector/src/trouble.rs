@@ -50,6 +50,7 @@ impl Trouble {
     /// Says what is wrong, and waits.
     pub(crate) async fn bear(&mut self, error: &Error, stop: &CancellationToken) {
         let model = self.model;
+        metrics::counter!("ironledger_projection_failures_total", "model" => model).increment(1);
         match error {
             Error::Fenced(_) => tracing::info!(model, %error),
             _ => tracing::error!(model, %error, "does not go on"),

@@ -177,8 +177,9 @@ impl Years {
         }
         if self.people[index].registered.is_none() {
             self.join(index);
+        } else {
+            self.put_right(index);
         }
-        self.put_right(index);
         let trains = self.people[index].week[day.weekday().num_days_from_monday() as usize];
         if trains && self.rng.random_bool(0.9) {
             let hour = self.people[index].hour;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use benches::Server;
 use log::{Clock, Random};
 use rand::{
     RngExt, SeedableRng,
@@ -15,7 +16,7 @@ use rand::{
 use sqlx::PgPool;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::{PARTITIONS, server::Server, writer, writers::Writers};
+use crate::{PARTITIONS, writer, writers::Writers};
 
 /// How long a transaction that will be rolled back holds the positions that writers want.
 const HOLD: Duration = Duration::from_millis(100);

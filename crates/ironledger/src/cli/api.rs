@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::say;
 use crate::{
     app::{self, App},
+    metrics::MetricsAt,
     settings::{User, Where},
 };
 
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Where other API processes find that, if it is not the same.
     #[arg(long, env = "IRONLEDGER_PEER_ADDRESS")]
     peer_address: Option<String>,
+
+    #[command(flatten)]
+    metrics: MetricsAt,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -34,6 +38,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let app = App::new(&database, &arguments.place.secrets()?)?;
     app.check_master_key().await?;
     let stop = app::stop_signal()?;
+    arguments.metrics.serve(app.models.clone(), stop.clone()).await?;
     let listener = app::listen(&arguments.listen).await?;
     say!("listening on http://{}", listener.local_addr()?);
     let peers = app::listen(&arguments.peer_listen).await?;

@@ -5,13 +5,14 @@ use std::{process::ExitCode, sync::Arc};
 use clap::builder::PossibleValuesParser;
 use log::{Clock, Database, Random, Reader};
 use projections::{MODELS, with_model};
-use projector::{Projection, Projector};
+use projector::{Observer, Projection, Projector};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::say;
 use crate::{
     app,
+    metrics::MetricsAt,
     settings::{OnKafka, User, Where},
 };
 
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     kafka: OnKafka,
+
+    #[command(flatten)]
+    metrics: MetricsAt,
 }
 
 /// The name of a read model.
@@ -39,6 +43,9 @@ pub(super) fn name() -> PossibleValuesParser {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = app::stop_signal()?;
+    let database = Database::new(&arguments.place.url(User::Projector)?, "ironledger metrics", 1)?;
+    let observer = Observer::new(database.pool, MODELS);
+    arguments.metrics.serve(Arc::new(observer), stop.clone()).await?;
     let arguments = Arc::new(arguments);
     let mut projecting = JoinSet::new();
     for name in &arguments.names {

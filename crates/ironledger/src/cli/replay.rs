@@ -67,6 +67,12 @@ enum Instead {
         #[arg(value_parser = name())]
         model: String,
     },
+    /// Throw away what a replay has built that will not be gone on with.
+    Abandon {
+        /// Which model.
+        #[arg(value_parser = name())]
+        model: String,
+    },
     /// Throw away the model that the last replay replaced.
     Prune {
         /// Which model.
@@ -95,6 +101,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
             });
             done.transpose().map_err(explained)?;
             say!("{model} is what it was before the last replay");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Instead::Abandon { model }) => {
+            let done = with_model!(model.as_str(), P => {
+                Replay::<P>::new(&database, Reader::open(&database), options, stop).abandon().await
+            });
+            match done.transpose().map_err(explained)? {
+                Some(true) => say!("what a replay of {model} had built is gone"),
+                _ => say!("no replay of {model} was under way"),
+            }
             return Ok(ExitCode::SUCCESS);
         }
         Some(Instead::Prune { model }) => {

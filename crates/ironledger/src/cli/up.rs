@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{demo, migrate, say};
 use crate::{
     app::{self, App},
+    metrics::MetricsAt,
     settings::{DATABASE, Secrets, User, data_folder},
 };
 
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Make a demo athlete with a sample history, and show what to try.
     #[arg(long)]
     demo: bool,
+
+    #[command(flatten)]
+    metrics: MetricsAt,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -52,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let postgres =
         tokio::task::spawn_blocking(move || Postgres::start(&starting, Settings::Durable));
     let postgres = postgres.await??;
-    let served = serve(&postgres, &secrets, listener, arguments.demo, stop).await;
+    let served = serve(&postgres, &secrets, listener, &arguments, stop).await;
     tokio::task::spawn_blocking(move || postgres.stop()).await??;
     served?;
     say!("stopped");
@@ -63,7 +67,7 @@ async fn serve(
     postgres: &Postgres,
     secrets: &Secrets,
     listener: tokio::net::TcpListener,
-    with_demo: bool,
+    arguments: &Arguments,
     stop: CancellationToken,
 ) -> Result<()> {
     set_up(postgres).await?;
@@ -90,10 +94,13 @@ async fn serve(
     }
     let app = app.with_progress(progress);
 
+    arguments.metrics.serve(app.models.clone(), stop.clone()).await?;
     let address = listener.local_addr()?;
     say!("listening on http://{address}");
     let showing = async {
-        if with_demo && let Err(error) = demo::show(&app, address).await {
+        if arguments.demo
+            && let Err(error) = demo::show(&app, address).await
+        {
             tracing::error!(error = format!("{error:#}"), "the demo failed");
         }
     };

@@ -26,10 +26,16 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use compare::Difference;
 
-use crate::{Error, Projection, Projector, batch::Standing, checkpoint, schema};
+use crate::{Error, Projection, Projector, batch::Standing, checkpoint, schema, trouble::or_stop};
 
 /// Any number: whoever replays a model holds the lock of that number and of the model's name.
 const REPLAY_LOCK: i32 = 0x1204;
+
+/// A replay waits so long for a Postgres that is away.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// And looks so often whether it is back.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// So far behind, the last steps to the live model's place are taken while it waits.
 const NEAR: usize = 500;
@@ -241,12 +247,42 @@ impl<P: Projection> Replay<P> {
         self.told.step.subscribe()
     }
 
-    /// Builds, verifies if asked, and swaps.
+    /// Builds, verifies if asked, and swaps. When Postgres goes away meanwhile, it waits for it and
+    /// goes on from what was committed.
     pub async fn run(self) -> Result<Replayed, ReplayError> {
-        let lock = self.lock().await?;
-        let done = self.build_and_swap().await;
-        unlock(lock).await;
-        done
+        let mut lock = self.lock().await?;
+        loop {
+            let done = self.build_and_swap().await;
+            unlock(lock).await;
+            match done {
+                Err(ReplayError::Failed(error)) if error.is_outage() => {
+                    tracing::warn!(model = P::SCHEMA, %error, "waiting for Postgres");
+                    lock = self.lock_again(error).await?;
+                    tracing::info!(model = P::SCHEMA, "Postgres is back");
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// The lock once more, when Postgres is back.
+    async fn lock_again(&self, outage: Error) -> Result<PgConnection, ReplayError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            or_stop(&self.stop, tokio::time::sleep(LOOK)).await;
+            if self.stop.is_cancelled() {
+                return Err(ReplayError::Stopped);
+            }
+            match self.lock().await {
+                Err(ReplayError::Failed(error)) if error.is_outage() => {}
+                // Perhaps ours: the server may not have seen yet that its connection is gone.
+                Err(ReplayError::Running { .. }) => {}
+                done => return done,
+            }
+            if Instant::now() >= deadline {
+                return Err(ReplayError::Failed(outage));
+            }
+        }
     }
 
     async fn build_and_swap(&self) -> Result<Replayed, ReplayError> {
@@ -257,8 +293,10 @@ impl<P: Projection> Replay<P> {
         let standing = shadow.load().await?;
         let ends = self.ends().await?;
         let sum = |positions: i64| u64::try_from(positions).unwrap_or(0);
-        let before = standing.checkpoints.values().map(|at| at.position.0).sum();
-        self.told.before.store(sum(before), Ordering::Relaxed);
+        let there = sum(standing.checkpoints.values().map(|at| at.position.0).sum());
+        // What we have loaded ourselves, before an outage, is told as ours.
+        let before = there.saturating_sub(self.told.loaded.load(Ordering::Relaxed));
+        self.told.before.store(before, Ordering::Relaxed);
         self.told.total.store(sum(ends.values().map(|at| at.0).sum()), Ordering::Relaxed);
         let _notes = self.take_notes();
 
@@ -321,11 +359,21 @@ impl<P: Projection> Replay<P> {
         Ok(())
     }
 
+    /// Throws away what an unfinished replay has built; `false` when there is none.
+    pub async fn abandon(self) -> Result<bool, ReplayError> {
+        self.throw_away(&shadow_schema::<P>()).await
+    }
+
     /// Throws away the model that the last replay replaced; `false` when there is none.
     pub async fn prune(self) -> Result<bool, ReplayError> {
+        self.throw_away(&old_schema::<P>()).await
+    }
+
+    async fn throw_away(&self, schema: &str) -> Result<bool, ReplayError> {
         let mut lock = self.lock().await?;
-        let there = schema::exists(&mut lock, &old_schema::<P>()).await?;
-        schema::drop(&mut lock, &old_schema::<P>()).await?;
+        let there = schema::exists(&mut lock, schema).await?;
+        schema::drop(&mut lock, schema).await?;
+        self.note(Phase::Done).await?;
         unlock(lock).await;
         Ok(there)
     }
@@ -542,12 +590,14 @@ async fn unlock(mut connection: PgConnection) {
     connection.close().await.ok();
 }
 
+/// The last word, once written, stays.
 async fn write_down<P: Projection>(pool: &sqlx::PgPool, step: Step) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "update projector.replays
          set phase = $2, done = $3, total = $4, events_per_second = $5,
              updated_at = clock_timestamp()
-         where model = $1",
+         where model = $1
+             and ($2 in ('done', 'different') or phase not in ('done', 'different'))",
         P::SCHEMA,
         step.phase.name(),
         i64::try_from(step.done).unwrap_or(i64::MAX),

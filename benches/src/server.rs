@@ -13,7 +13,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 /// The server, which ends with the last clone of this value, and its data with it.
 #[derive(Clone)]
-pub(crate) struct Server(Arc<Folder>);
+pub struct Server(Arc<Folder>);
 
 struct Folder(PathBuf);
 
@@ -28,7 +28,7 @@ impl Drop for Folder {
 
 impl Server {
     /// A new one, whose answers are durable.
-    pub(crate) async fn start() -> Result<Self> {
+    pub async fn start() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("ironledger-faults-{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("{} cannot be made", path.display()))?;
         let server = Self(Arc::new(Folder(path.canonicalize()?)));
@@ -37,13 +37,13 @@ impl Server {
     }
 
     /// Its address for the owner of everything.
-    pub(crate) fn url(&self) -> Result<String> {
+    pub fn url(&self) -> Result<String> {
         let server = Postgres::find(&self.0.0).context("no server runs")?;
         Ok(server.url("postgres", "postgres"))
     }
 
     /// Ends it by a signal, and starts it again after a while.
-    pub(crate) async fn restart(&self, signal: &'static str, away: Duration) -> Result<()> {
+    pub async fn restart(&self, signal: &'static str, away: Duration) -> Result<()> {
         self.blocking(move |folder| {
             Postgres::find(folder).context("no server to restart")?.end(signal)
         })

@@ -1,0 +1,133 @@
+//! What Prometheus asks: `/metrics`, on an address of its own, which strangers cannot reach.
+//!
+//! Counters and durations are recorded where things happen, by the `metrics` crate; how far the
+//! read models are is looked up when somebody asks.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    extract::State as Shared,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use projector::{ModelStatus, Observer, State};
+use tokio_util::sync::CancellationToken;
+
+use crate::{app, cli::say};
+
+/// Upper bounds of durations, in seconds.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Where Prometheus may ask.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct MetricsAt {
+    /// Where to serve `/metrics` for Prometheus; not served without it. It asks for no token, so let
+    /// nobody else reach it.
+    #[arg(long, env = "IRONLEDGER_METRICS_LISTEN")]
+    metrics_listen: Option<String>,
+}
+
+impl MetricsAt {
+    /// Serves them until told to stop, if they are wanted; how far models are is the observer's.
+    pub(crate) async fn serve(
+        &self,
+        models: Arc<Observer>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        // An empty variable, as compose files have, is none.
+        let address = self.metrics_listen.as_deref().filter(|address| !address.is_empty());
+        let Some(address) = address else { return Ok(()) };
+        let listener = app::listen(address).await?;
+        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).context("metrics are served once")?;
+        describe();
+        say!("metrics on http://{}/metrics", listener.local_addr()?);
+        let router = Router::new().route("/metrics", get(show)).with_state((handle, models));
+        tokio::spawn(async move {
+            let serving =
+                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "metrics are not served any more");
+            }
+        });
+        Ok(())
+    }
+}
+
+async fn show(Shared((handle, models)): Shared<(PrometheusHandle, Arc<Observer>)>) -> Response {
+    // Without the database, what is counted here is still worth having.
+    match models.look().await {
+        Ok(all) => all.iter().for_each(record),
+        Err(error) => tracing::warn!(%error, "how far the models are is not known"),
+    }
+    handle.run_upkeep();
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (StatusCode::OK, kind, handle.render()).into_response()
+}
+
+fn describe() {
+    describe_gauge!("ironledger_projection_lag_events", "Events that a model has not read.");
+    describe_gauge!(
+        "ironledger_projection_lag_seconds",
+        Unit::Seconds,
+        "Age of the oldest event that a model has not read."
+    );
+    describe_gauge!("ironledger_projection_position", "How far a model has read.");
+    describe_gauge!("ironledger_log_position", "How long the log is.");
+    describe_gauge!("ironledger_projection_drain_rate", "Events that a model reads a second.");
+    describe_gauge!(
+        "ironledger_projection_eta_seconds",
+        Unit::Seconds,
+        "How long until a model has read everything; NaN while it does not gain on the log."
+    );
+    describe_gauge!("ironledger_projection_state", "1 at the state that a model is in.");
+    describe_gauge!(
+        "ironledger_projection_parked_events",
+        "Events set aside: those that failed, and those that wait behind them."
+    );
+    describe_gauge!("ironledger_replay_done_events", "Events that a replay has read.");
+    describe_gauge!("ironledger_replay_total_events", "Events that a replay has to read.");
+    describe_counter!("ironledger_projected_events_total", "Events that this process projected.");
+    describe_counter!("ironledger_parked_events_total", "Events that this process set aside.");
+    describe_counter!("ironledger_projection_failures_total", "Batches that failed here.");
+    describe_histogram!(
+        "ironledger_projection_batch_seconds",
+        Unit::Seconds,
+        "How long a batch takes, from its events to the commit."
+    );
+}
+
+fn record(status: &ModelStatus) {
+    let model = status.model;
+    for at in &status.partitions {
+        let partition = at.partition.to_string();
+        let set = |name: &'static str, value: f64| {
+            gauge!(name, "model" => model, "partition" => partition.clone()).set(value);
+        };
+        set("ironledger_projection_lag_events", at.lag_events as f64);
+        set("ironledger_projection_lag_seconds", at.lag_seconds);
+        set("ironledger_projection_position", at.position as f64);
+        set("ironledger_projection_drain_rate", at.events_per_second.unwrap_or(0.0));
+        set("ironledger_projection_eta_seconds", at.eta_seconds.unwrap_or(f64::NAN));
+        gauge!("ironledger_log_position", "partition" => partition.clone()).set(at.head as f64);
+    }
+    for state in State::ALL {
+        gauge!("ironledger_projection_state", "model" => model, "state" => state.name())
+            .set(f64::from(u8::from(status.state == state)));
+    }
+    for (kind, count) in [("failed", status.parked_events), ("waiting", status.waiting_events)] {
+        gauge!("ironledger_projection_parked_events", "model" => model, "kind" => kind)
+            .set(count as f64);
+    }
+    let replay = status.replay.as_ref();
+    let (done, total) = replay.map_or((0, 0), |replay| (replay.done, replay.total));
+    gauge!("ironledger_replay_done_events", "model" => model).set(done as f64);
+    gauge!("ironledger_replay_total_events", "model" => model).set(total as f64);
+}
