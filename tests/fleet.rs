@@ -57,7 +57,7 @@ impl Fleet {
 
     /// One more projector of history. It is given no secret, and needs none.
     fn projector(&self) -> Process {
-        on_kafka(&["projector", "history", "stats"], &self.database.projector_url(), &self.kafka)
+        on_kafka(&["projector", "--all"], &self.database.projector_url(), &self.kafka)
     }
 
     fn client(&self) -> Client {
@@ -287,7 +287,7 @@ async fn without_kafka_projectors_share_the_partitions() {
     let database = Database::fresh().await;
     let start = || {
         let url = database.projector_url();
-        Process::start(binary(), &["projector", "history", "stats"], &[("DATABASE_URL", &url)])
+        Process::start(binary(), &["projector", "--all"], &[("DATABASE_URL", &url)])
     };
     let mut projectors = [start(), start()];
     let mut owner = PgConnection::connect(&database.owner_url()).await.unwrap();

@@ -21,10 +21,10 @@ row! {
 }
 
 row! {
-    struct CustomExercise in "custom_exercises" by 2 {
-        owner: Uuid,
-        exercise: Uuid,
-        created: String,
+    pub(crate) struct CustomExercise in "custom_exercises" by 2 {
+        pub(crate) owner: Uuid,
+        pub(crate) exercise: Uuid,
+        pub(crate) created: String,
     }
 }
 

@@ -2,18 +2,22 @@
 
 mod athlete;
 mod context;
+mod days;
 pub mod history;
+pub mod records;
 pub mod represent;
 pub mod stats;
+mod training;
 
 use history::History;
 use projector::{Model, Projection};
+use records::Records;
 use stats::Stats;
 
 pub use context::{Context, database};
 
 /// Every read model.
-pub const MODELS: &[Model] = &[model::<History>(), model::<Stats>()];
+pub const MODELS: &[Model] = &[model::<History>(), model::<Stats>(), model::<Records>()];
 
 const fn model<P: Projection>() -> Model {
     Model { name: P::NAME, schema: P::SCHEMA }
@@ -31,6 +35,10 @@ macro_rules! with_model {
             }
             "stats" => {
                 type $projection = $crate::stats::Stats;
+                Some($code)
+            }
+            "records" => {
+                type $projection = $crate::records::Records;
                 Some($code)
             }
             _ => None,

@@ -69,7 +69,7 @@ pub struct Exercise {
 }
 
 /// A weight in an answer.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct ShownWeight {
     /// As the athlete typed it, or, with `unit=`, converted and rounded to two decimals.
     pub value: Number,
@@ -204,7 +204,8 @@ pub fn show_set(set: workout::Set, known: Option<&Known>, unit: Option<WeightUni
     }
 }
 
-fn show_weight(weight: Weight, unit: Option<WeightUnit>) -> ShownWeight {
+/// A weight, as typed or in the unit that is wanted.
+pub fn show_weight(weight: Weight, unit: Option<WeightUnit>) -> ShownWeight {
     let kg = Number(weight.kg());
     match unit {
         Some(unit) if unit != weight.unit() => {

@@ -133,7 +133,7 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     let missing = r#"ironledger_projection_state{model="history_v3",state="missing"}"#;
     assert_eq!(samples[missing], 1.0, "{samples:?}");
 
-    let projector = measured(&["projector", "history", "stats"], &app.database.projector_url());
+    let projector = measured(&["projector", "--all"], &app.database.projector_url());
     let lag = |samples: &std::collections::BTreeMap<String, f64>, of: &str| {
         let name = format!("ironledger_projection_{of}{{model=\"history_v3\"");
         samples

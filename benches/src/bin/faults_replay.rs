@@ -113,7 +113,7 @@ struct World {
 
 impl World {
     async fn run(&self, arguments: &Arguments) -> Result<bool> {
-        let mut projector = self.start(&["projector", "history", "stats"]);
+        let mut projector = self.start(&["projector", "--all"]);
         let mut api = self.start_as(&self.database.api_url(), &["api", "--listen", "127.0.0.1:0"]);
         let client = Client::anonymous(&api.listening().await);
         eventually("a product that is ready", async || {
@@ -208,7 +208,7 @@ impl World {
             }
             Fault::Projector => {
                 projector.kill();
-                *projector = self.start(&["projector", "history", "stats"]);
+                *projector = self.start(&["projector", "--all"]);
             }
             Fault::Crash => self.server.restart("KILL", Duration::from_secs(2)).await?,
             Fault::Outage => self.server.restart("INT", Duration::from_secs(60)).await?,

@@ -5,6 +5,8 @@
 
 pub mod exercises;
 pub mod library;
+pub mod one_rep_max;
+pub mod records;
 mod rejection;
 mod streaks;
 mod totals;

@@ -160,7 +160,7 @@ impl App {
     /// Starts a projector of all models, in place of the one that runs.
     pub fn start_projector(&mut self) {
         self.projector = None;
-        let arguments = ["projector", "history", "stats"];
+        let arguments = ["projector", "--all"];
         self.projector = Some(start(&self.binary, &arguments, &self.database.projector_url()));
     }
 

@@ -5,7 +5,6 @@
 //! names, muscles and totals are worked out when it is read, so that re-tagging an exercise leaves
 //! nothing stale.
 
-mod days;
 mod fold;
 mod query;
 mod routes;

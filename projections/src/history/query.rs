@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 use web::Error;
 
-use super::{History, days::Edge};
+use super::History;
 use crate::{
     Context,
     athlete::{Custom, custom_exercises},
     context,
+    days::Edge,
     represent::{Known, Parts},
 };
 

@@ -8,7 +8,6 @@ use axum::{
     http::HeaderMap,
     routing::get,
 };
-use chrono::{Datelike, NaiveDate};
 use domain::library::{Library, fold};
 use events::{AthleteId, ExerciseId, Muscle, WeightUnit};
 use serde::{Deserialize, Deserializer, de};
@@ -17,10 +16,9 @@ use web::{Answer, Caller, Cursor, Error, Limit, Query, Tokens};
 
 use super::{
     History,
-    days::Edge,
     query::{self, Place, Wanted},
 };
-use crate::{Context, athlete::custom_exercises, context, represent::Workout};
+use crate::{Context, athlete::custom_exercises, context, days::Edge, represent::Workout};
 
 /// The routes of history.
 pub fn routes<S>() -> Router<S>
@@ -151,21 +149,6 @@ async fn matching(
     });
     found.extend(own.map(|(id, _)| ExerciseId::Custom(id)));
     Ok(found)
-}
-
-impl<'de> Deserialize<'de> for Edge {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(from)?;
-        // In a query string, an unescaped plus is a space.
-        let text = text.replace(' ', "+");
-        // The years that an instant can have, and Postgres can compare.
-        let in_range = |day: &NaiveDate| (1900..=9999).contains(&day.year());
-        text.parse()
-            .map(Self::At)
-            .ok()
-            .or_else(|| text.parse().ok().filter(in_range).map(Self::Day))
-            .ok_or_else(|| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
-    }
 }
 
 /// The fields of a workout that the caller wants to see.

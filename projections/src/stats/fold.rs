@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use events::{AthleteId, Event, ExerciseId, Number, SetId, SetKind, SetValues, Timestamp};
+use events::{Event, ExerciseId, Number, SetId, SetKind, SetValues, Timestamp};
 use projector::{Happened, Tables, row};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::athlete::Athletes;
+use crate::{
+    athlete::Athletes,
+    training::{Change, Said, Workouts},
+};
 
 row! {
     struct WorkoutRow in "workouts" by 2 {
@@ -63,74 +66,28 @@ impl Sets {
 #[derive(Default)]
 pub struct Batch {
     athletes: Athletes,
-    workouts: BTreeMap<(Uuid, AthleteId), Change>,
-}
-
-/// The changes of a workout.
-#[derive(Default)]
-struct Change {
-    is_new: bool,
-    is_gone: bool,
-    started_at: Option<Timestamp>,
-    completed_at: Option<Option<Timestamp>>,
-    /// In their order.
-    sets: Vec<(SetId, Said)>,
-}
-
-/// What an event says of a set.
-enum Said {
-    Logged(SetValues),
-    Corrected(SetValues),
-    Removed,
+    workouts: Workouts,
 }
 
 impl Batch {
     pub(super) fn fold(&mut self, happened: Happened) {
         let owner = happened.owner;
-        let key = (happened.stream.id, owner);
         match happened.event {
             Event::AthleteRegistered(registered) => self.athletes.registered(owner, registered),
             Event::CustomExerciseCreated(created) => self.athletes.created(owner, created),
-            Event::WorkoutStarted(started) => {
-                let workout = self.workout(key);
-                workout.is_new = true;
-                workout.started_at = Some(started.details.started_at);
-            }
-            Event::WorkoutDetailsChanged(changed) => {
-                let workout = self.workout(key);
-                workout.started_at = Some(changed.details.started_at);
-                workout.completed_at = Some(changed.completed_at);
-            }
-            Event::WorkoutCompleted(completed) => {
-                self.workout(key).completed_at = Some(Some(completed.completed_at));
-            }
-            Event::WorkoutDiscarded(_) => self.workout(key).is_gone = true,
-            Event::SetLogged(logged) => {
-                self.workout(key).sets.push((logged.set_id, Said::Logged(logged.set)));
-            }
-            Event::SetCorrected(corrected) => {
-                self.workout(key).sets.push((corrected.set_id, Said::Corrected(corrected.set)));
-            }
-            Event::SetRemoved(removed) => {
-                self.workout(key).sets.push((removed.set_id, Said::Removed));
-            }
-            Event::ExerciseNoted(_) | Event::AuditRead(_) => {}
+            _ => self.workouts.take(happened),
         }
-    }
-
-    fn workout(&mut self, key: (Uuid, AthleteId)) -> &mut Change {
-        self.workouts.entry(key).or_default()
     }
 
     pub(super) async fn write(self, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
         self.athletes.write(tables).await?;
         let (mut new, mut gone, mut changed) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for ((workout, owner), change) in self.workouts {
+        for ((workout, owner), change) in self.workouts.0 {
             let key = (workout, owner.uuid());
             match (change.is_new, change.is_gone) {
                 (true, true) => {}
                 (false, true) => gone.push(key),
-                (true, false) => new.push(change.apply(None, key)?),
+                (true, false) => new.push(apply(change, None, key)?),
                 (false, false) => {
                     changed.insert(key, change);
                 }
@@ -142,7 +99,7 @@ impl Batch {
         for row in rows {
             let key = (row.workout, row.owner);
             if let Some(change) = changed.remove(&key) {
-                after.push(change.apply(Some(row), key)?);
+                after.push(apply(change, Some(row), key)?);
             }
         }
         tables.upsert(after).await?;
@@ -150,42 +107,39 @@ impl Batch {
     }
 }
 
-impl Change {
-    /// The row after the changes.
-    fn apply(
-        self,
-        row: Option<WorkoutRow>,
-        (workout, owner): (Uuid, Uuid),
-    ) -> Result<WorkoutRow, sqlx::Error> {
-        let mut row = row.unwrap_or_else(|| WorkoutRow {
-            workout,
-            owner,
-            started_at: DateTime::default(),
-            completed_at: None,
-            sets: String::new(),
-        });
-        row.started_at = self.started_at.map_or(row.started_at, Timestamp::utc);
-        if let Some(completed_at) = self.completed_at {
-            row.completed_at = completed_at.map(Timestamp::utc);
-        }
-        if !self.sets.is_empty() || row.sets.is_empty() {
-            let mut sets: Sets = match row.sets.as_str() {
-                "" => Sets::default(),
-                sets => serde_json::from_str(sets).map_err(|e| sqlx::Error::Decode(e.into()))?,
-            };
-            for (id, said) in self.sets {
-                match said {
-                    Said::Logged(values) => sets.put(id, values),
-                    Said::Corrected(values) => {
-                        sets.remove(id);
-                        sets.put(id, values);
-                    }
-                    Said::Removed => sets.remove(id),
-                }
-            }
-            row.sets =
-                serde_json::to_string(&sets).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
-        }
-        Ok(row)
+/// The row after the changes.
+fn apply(
+    change: Change,
+    row: Option<WorkoutRow>,
+    (workout, owner): (Uuid, Uuid),
+) -> Result<WorkoutRow, sqlx::Error> {
+    let mut row = row.unwrap_or_else(|| WorkoutRow {
+        workout,
+        owner,
+        started_at: DateTime::default(),
+        completed_at: None,
+        sets: String::new(),
+    });
+    row.started_at = change.started_at.map_or(row.started_at, Timestamp::utc);
+    if let Some(completed_at) = change.completed_at {
+        row.completed_at = completed_at.map(Timestamp::utc);
     }
+    if !change.sets.is_empty() || row.sets.is_empty() {
+        let mut sets: Sets = match row.sets.as_str() {
+            "" => Sets::default(),
+            sets => serde_json::from_str(sets).map_err(|e| sqlx::Error::Decode(e.into()))?,
+        };
+        for (id, _, said) in change.sets {
+            match said {
+                Said::Logged(values) => sets.put(id, values),
+                Said::Corrected(values) => {
+                    sets.remove(id);
+                    sets.put(id, values);
+                }
+                Said::Removed => sets.remove(id),
+            }
+        }
+        row.sets = serde_json::to_string(&sets).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
+    }
+    Ok(row)
 }

@@ -135,7 +135,7 @@ impl World {
                 .collect::<Vec<_>>()
         };
         let relays = several("relay", RELAYS, &["relay"], database.relay_url());
-        let history = &["projector", "history", "stats"];
+        let history = &["projector", "--all"];
         let projectors = several("projector", PROJECTORS, history, database.projector_url());
         Ok(Arc::new(Self {
             api: Arc::new(Part::new(api)),

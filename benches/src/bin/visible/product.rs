@@ -36,7 +36,7 @@ impl Product {
             Process::start(binary, arguments, &environment)
         };
         let relay = of_kafka.map(|_| start(&["relay"], &database.relay_url()));
-        let projector = start(&["projector", "history", "stats"], &database.projector_url());
+        let projector = start(&["projector", "--all"], &database.projector_url());
         let product = Self { url, api, relay, projector, kafka, database };
         product.ready().await;
         product

@@ -19,8 +19,12 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Which read models: one process for each lets them fail and grow by themselves.
-    #[arg(value_parser = name(), required = true)]
+    #[arg(value_parser = name(), required_unless_present = "all")]
     names: Vec<String>,
+
+    /// Every read model.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
 
     /// Large batches are divided among so many transactions at the same time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
@@ -48,8 +52,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.metrics.serve(Arc::new(observer), stop.clone()).await?;
     let arguments = Arc::new(arguments);
     let mut projecting = JoinSet::new();
-    for name in &arguments.names {
-        with_model!(name.as_str(), P => {
+    let all = MODELS.iter().map(|model| model.name).filter(|_| arguments.all);
+    for name in arguments.names.iter().map(String::as_str).chain(all) {
+        with_model!(name, P => {
             projecting.spawn(project::<P>(arguments.clone(), stop.clone()))
         });
     }

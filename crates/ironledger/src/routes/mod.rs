@@ -31,6 +31,7 @@ pub(crate) fn all(app: &App) -> Router<App> {
         .merge(audit::routes())
         .merge(models::routes())
         .merge(projections::history::routes())
+        .merge(projections::records::routes())
         .merge(projections::stats::routes())
 }
 

@@ -3,19 +3,22 @@
 //! Worked out here and not by Postgres, which knows the time zones of the machine it runs on:
 //! recent systems leave older names such as `US/Pacific` out.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use std::borrow::Cow;
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
 use events::{TimeZone, Timestamp};
+use serde::{Deserialize, Deserializer, de};
 
 /// One end of a span of time: an instant, or a local day of the athlete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Edge {
+pub(crate) enum Edge {
     At(Timestamp),
     Day(NaiveDate),
 }
 
 impl Edge {
     /// The first instant of a span that begins here.
-    pub(super) fn first(self, zone: TimeZone) -> DateTime<Utc> {
+    pub(crate) fn first(self, zone: TimeZone) -> DateTime<Utc> {
         match self {
             Self::At(at) => at.utc(),
             Self::Day(day) => begins(day, zone),
@@ -23,11 +26,26 @@ impl Edge {
     }
 
     /// The first instant after a span that ends here; of an instant, the span has that too.
-    pub(super) fn after(self, zone: TimeZone) -> DateTime<Utc> {
+    pub(crate) fn after(self, zone: TimeZone) -> DateTime<Utc> {
         match self {
             Self::At(at) => at.utc() + TimeDelta::microseconds(1),
             Self::Day(day) => begins(day + Days::new(1), zone),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Edge {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        // In a query string, an unescaped plus is a space.
+        let text = text.replace(' ', "+");
+        // The years that an instant can have, and Postgres can compare.
+        let in_range = |day: &NaiveDate| (1900..=9999).contains(&day.year());
+        text.parse()
+            .map(Self::At)
+            .ok()
+            .or_else(|| text.parse().ok().filter(in_range).map(Self::Day))
+            .ok_or_else(|| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
     }
 }
 
