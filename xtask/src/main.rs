@@ -88,6 +88,12 @@ const COMMANDS: &[Command] = &[
         run: run::faults,
     },
     Command {
+        name: "oracle",
+        arguments: "[--histories N] [--seed S]",
+        does: "compare every record of random histories with a recomputation from scratch",
+        run: run::oracle,
+    },
+    Command {
         name: "real-data",
         arguments: "DIR",
         does: "import the real exports in DIR and compare history with them",

@@ -41,6 +41,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
     Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },
     Program { call: "faults replay", file: "faults_replay", given: &[], own: &[Postgres], product: true },
+    Program { call: "oracle", file: "oracle", given: &[Postgres], own: &[], product: true },
     Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true },
 ];
 
@@ -128,6 +129,11 @@ pub(crate) fn real_data(arguments: &[String]) -> Result<()> {
     };
     ensure!(Path::new(folder).is_dir(), "{folder} is no folder");
     on_servers("real-data", Settings::Fleeting, &[], arguments)
+}
+
+/// `cargo xtask oracle`.
+pub(crate) fn oracle(arguments: &[String]) -> Result<()> {
+    on_servers("oracle", Settings::Fleeting, &[], arguments)
 }
 
 /// Runs a program of `benches` on its servers. It is built first, for all to see.

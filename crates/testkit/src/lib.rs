@@ -10,6 +10,7 @@ pub mod api;
 mod database;
 mod kafka;
 pub mod laws;
+pub mod oracle;
 pub mod process;
 pub mod public;
 pub mod simulate;

@@ -1,0 +1,498 @@
+//! Is every figure that the product shows a recomputation's?
+//!
+//! Random histories go through the product's own interface, command by command: sets logged, corrected,
+//! removed, moved between units, exercises and years, backdated and told twice; workouts re-dated and
+//! discarded. After every few commands its answers are compared with those of [`truth`], which knows
+//! nothing but all the sets that stand. A history that fails is cut down to the commands that it takes.
+
+mod truth;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rust_decimal::{Decimal, dec};
+use serde_json::{Map, Value, json};
+use truth::{Held, Measured, Set, Workout, order};
+
+use crate::{Client, new_id};
+
+/// One exercise of each measure, and a second one with which sets change places.
+const EXERCISES: [(&str, Measured); 9] = [
+    ("bench-press-barbell", Measured::WeightReps),
+    ("squat-barbell", Measured::WeightReps),
+    ("push-up", Measured::RepsOnly),
+    ("pull-up-weighted", Measured::Added),
+    ("pull-up-assisted", Measured::Assisted),
+    ("plank", Measured::Duration),
+    ("plank-weighted", Measured::WeightDuration),
+    ("running", Measured::DistanceDuration),
+    ("farmers-walk-dumbbell", Measured::WeightDistance),
+];
+
+/// Weights of which some are equal, as kg and as lb, and some nearly.
+const WEIGHTS: [(&str, &str); 12] = [
+    ("0", "kg"),
+    ("20", "kg"),
+    ("60", "kg"),
+    ("61.23492", "kg"),
+    ("61.235", "kg"),
+    ("135", "lb"),
+    ("100", "kg"),
+    ("100.0004", "kg"),
+    ("225", "lb"),
+    ("102.058", "kg"),
+    ("102.5", "kg"),
+    ("220", "lb"),
+];
+
+/// A command, with choices that mean something whatever came before it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Command {
+    Start { day: i64, minute: i64 },
+    Log { workout: usize, set: Values, twice: bool },
+    Correct { set: usize, to: Values },
+    Remove { set: usize },
+    Complete { workout: usize },
+    ReDate { workout: usize, days: i64 },
+    Discard { workout: usize },
+}
+
+/// What a set is.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the words say it")]
+pub struct Values {
+    pub exercise: usize,
+    pub warm_up: bool,
+    pub reps: u32,
+    pub weight: usize,
+    pub seconds: u32,
+    pub metres: u32,
+    /// Minutes after the start of its workout; before it where negative.
+    pub minute: i64,
+}
+
+/// What came of many histories.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Answers compared.
+    pub comparisons: usize,
+    /// Answers that were others: the commands that it takes, and how they differ.
+    pub differences: Vec<String>,
+}
+
+/// Commands of a seed.
+pub fn history(seed: u64) -> Vec<Command> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let count = rng.random_range(10..45);
+    let exercises: Vec<usize> = (0..3).map(|_| rng.random_range(0..EXERCISES.len())).collect();
+    let values = |rng: &mut StdRng| Values {
+        exercise: exercises[rng.random_range(0..exercises.len())],
+        warm_up: rng.random_bool(0.1),
+        reps: [0, 1, 1, 2, 3, 3, 5, 5, 8, 12, 13, 40][rng.random_range(0..12)],
+        weight: rng.random_range(0..WEIGHTS.len()),
+        seconds: [0, 30, 60, 60, 90][rng.random_range(0..5)],
+        metres: [0, 100, 400, 400, 5_000][rng.random_range(0..5)],
+        minute: [0, 0, 5, 10, 90, 1_500, -3_000][rng.random_range(0..7)],
+    };
+    let mut commands = Vec::with_capacity(count);
+    for index in 0..count {
+        let any = rng.random_range(0..64);
+        commands.push(match rng.random_range(0..100) {
+            _ if index == 0 => Command::Start { day: 0, minute: 0 },
+            0..15 => Command::Start {
+                // Around the ends of days, months and years, and long ago.
+                day: [0, 0, 1, 27, 30, 31, 32, 59, 364, 365, 366, 800][rng.random_range(0..12)],
+                minute: [0, 0, 600, 1_430][rng.random_range(0..4)],
+            },
+            15..60 => {
+                let twice = rng.random_bool(0.1);
+                Command::Log { workout: any, set: values(&mut rng), twice }
+            }
+            60..75 => Command::Correct { set: any, to: values(&mut rng) },
+            75..85 => Command::Remove { set: any },
+            85..91 => Command::Complete { workout: any },
+            91..96 => {
+                let days = [-400, -31, -1, 1, 29, 31][rng.random_range(0..6)];
+                Command::ReDate { workout: any, days }
+            }
+            _ => Command::Discard { workout: any },
+        });
+    }
+    commands
+}
+
+/// Runs commands as a new athlete and compares the answers on the way; the first difference, and how
+/// many answers were compared.
+pub async fn run(anonymous: &Client, commands: &[Command], seed: u64) -> (usize, Option<String>) {
+    let client = anonymous.register(&crate::email(), "Europe/Paris").await;
+    let mut life = Life::new(client, seed);
+    for (index, command) in commands.iter().enumerate() {
+        life.obey(command).await;
+        let is_last = index + 1 == commands.len();
+        if (is_last || index % 4 == 3)
+            && let Some(difference) = life.compare().await
+        {
+            return (life.comparisons, Some(difference));
+        }
+    }
+    (life.comparisons, None)
+}
+
+/// The same, of a seed; what differs is cut down to the commands that it takes.
+pub async fn run_seed(anonymous: &Client, seed: u64) -> Outcome {
+    let mut commands = history(seed);
+    let (comparisons, difference) = run(anonymous, &commands, seed).await;
+    let mut outcome = Outcome { comparisons, differences: Vec::new() };
+    let Some(mut difference) = difference else { return outcome };
+    let mut piece = commands.len() / 2;
+    while piece > 0 {
+        let mut at = 0;
+        while at < commands.len() {
+            let mut fewer = commands.clone();
+            fewer.drain(at..(at + piece).min(commands.len()));
+            if let (_, Some(same)) = run(anonymous, &fewer, seed).await {
+                (commands, difference) = (fewer, same);
+            } else {
+                at += piece;
+            }
+        }
+        piece /= 2;
+    }
+    outcome.differences.push(format!("seed {seed}: {commands:#?}\n{difference}"));
+    outcome
+}
+
+/// An athlete, and what they have done, as we know it.
+struct Life {
+    client: Client,
+    rng: StdRng,
+    workouts: Vec<(Workout, bool, bool)>,
+    sets: Vec<Set>,
+    logged: usize,
+    position: Option<String>,
+    comparisons: usize,
+}
+
+/// All that happens lies around here.
+fn beginning() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_672_531_200, 0).expect("the year 2023")
+}
+
+fn text(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+impl Life {
+    fn new(client: Client, seed: u64) -> Self {
+        Self {
+            client,
+            rng: StdRng::seed_from_u64(seed ^ 0x5eed),
+            workouts: Vec::new(),
+            sets: Vec::new(),
+            logged: 0,
+            position: None,
+            comparisons: 0,
+        }
+    }
+
+    async fn obey(&mut self, command: &Command) {
+        self.logged += 1;
+        match command {
+            Command::Start { day, minute } => {
+                let at = beginning() + TimeDelta::days(*day) + TimeDelta::minutes(*minute);
+                let body = json!({ "started_at": text(at) });
+                let answer = self.client.post("/v1/workouts", body).await.expect(201);
+                self.position = Some(answer.position().to_owned());
+                let id = answer.data()["id"].as_str().expect("an id").to_owned();
+                let workout = Workout { id, started_at: at, logged: self.logged };
+                self.workouts.push((workout, false, false));
+            }
+            Command::Log { workout, set, twice } => {
+                let Some(index) = self.alive(*workout) else { return };
+                let workout = self.workouts[index].0.clone();
+                let id = new_id().to_string();
+                let mut body = self.body(*set, &workout);
+                body.insert("id".to_owned(), id.clone().into());
+                let path = format!("/v1/workouts/{}", workout.id);
+                let logged = self.client.log_set(&path, body.clone().into()).await.expect(201);
+                if *twice {
+                    let again = self.client.log_set(&path, body.into()).await.expect(201);
+                    assert_eq!(again.data(), logged.data(), "told twice");
+                }
+                self.position = Some(logged.position().to_owned());
+                let logged = self.logged;
+                self.sets.push(made(id, &workout, *set, logged));
+            }
+            Command::Correct { set, to } => {
+                let Some(index) = self.standing(*set) else { return };
+                let set = self.sets[index].clone();
+                let workout = self.workout_of(&set);
+                let mut body = self.body(*to, &workout);
+                for field in ["reps", "weight", "duration_seconds", "distance_metres"] {
+                    body.entry(field).or_insert(Value::Null);
+                }
+                let path = format!("/v1/workouts/{}/sets/{}", workout.id, set.id);
+                let answer = self.client.patch(&path, body.into()).await.expect(200);
+                self.position = Some(answer.position().to_owned());
+                self.sets[index] = made(set.id, &workout, *to, set.logged);
+            }
+            Command::Remove { set } => {
+                let Some(index) = self.standing(*set) else { return };
+                let set = self.sets.remove(index);
+                let path = format!("/v1/workouts/{}/sets/{}", set.workout, set.id);
+                let answer = self.client.delete(&path).await.expect(200);
+                self.position = Some(answer.position().to_owned());
+            }
+            Command::Complete { workout } => {
+                let Some(index) = self.alive(*workout) else { return };
+                let (workout, completed, _) = &self.workouts[index];
+                if *completed || !self.sets.iter().any(|set| set.workout == workout.id) {
+                    return;
+                }
+                let end = workout.started_at + TimeDelta::hours(2);
+                let path = format!("/v1/workouts/{}", workout.id);
+                let body = json!({ "completed_at": text(end) });
+                let answer = self.client.complete(&path, body).await.expect(200);
+                self.position = Some(answer.position().to_owned());
+                self.workouts[index].1 = true;
+            }
+            Command::ReDate { workout, days } => {
+                let Some(index) = self.alive(*workout) else { return };
+                let (workout, completed, _) = self.workouts[index].clone();
+                let by = TimeDelta::days(*days);
+                let path = format!("/v1/workouts/{}", workout.id);
+                let body = json!({ "started_at": text(workout.started_at + by) });
+                let answer = self.client.patch(&path, body).await.expect(200);
+                self.position = Some(answer.position().to_owned());
+                self.workouts[index].0.started_at += by;
+                // Sets of a workout that goes on stay where they are.
+                if completed {
+                    for set in self.sets.iter_mut().filter(|set| set.workout == workout.id) {
+                        set.at += by;
+                    }
+                }
+            }
+            Command::Discard { workout } => {
+                let Some(index) = self.alive(*workout) else { return };
+                let id = self.workouts[index].0.id.clone();
+                let answer = self.client.delete(&format!("/v1/workouts/{id}")).await.expect(200);
+                self.position = Some(answer.position().to_owned());
+                self.workouts[index].2 = true;
+                self.sets.retain(|set| set.workout != id);
+            }
+        }
+    }
+
+    /// One of the workouts that were not discarded.
+    fn alive(&self, number: usize) -> Option<usize> {
+        let alive: Vec<usize> =
+            (0..self.workouts.len()).filter(|index| !self.workouts[*index].2).collect();
+        (!alive.is_empty()).then(|| alive[number % alive.len()])
+    }
+
+    fn standing(&self, number: usize) -> Option<usize> {
+        (!self.sets.is_empty()).then(|| number % self.sets.len())
+    }
+
+    fn workout_of(&self, set: &Set) -> Workout {
+        let found = self.workouts.iter().find(|(workout, ..)| workout.id == set.workout);
+        found.expect("a workout").0.clone()
+    }
+
+    fn body(&self, values: Values, workout: &Workout) -> Map<String, Value> {
+        let (exercise, measured) = EXERCISES[values.exercise];
+        let mut body = Map::new();
+        body.insert("exercise".to_owned(), exercise.into());
+        body.insert("number".to_owned(), 1.into());
+        let kind = if values.warm_up { "warm_up" } else { "normal" };
+        body.insert("kind".to_owned(), kind.into());
+        let at = workout.started_at + TimeDelta::minutes(values.minute);
+        body.insert("performed_at".to_owned(), text(at).into());
+        let (value, unit) = WEIGHTS[values.weight];
+        if has_reps(measured) {
+            body.insert("reps".to_owned(), values.reps.into());
+        }
+        if has_weight(measured) {
+            let value: f64 = value.parse().expect("a number");
+            body.insert("weight".to_owned(), json!({ "value": value, "unit": unit }));
+        }
+        if has_time(measured) {
+            body.insert("duration_seconds".to_owned(), values.seconds.into());
+        }
+        if has_distance(measured) {
+            body.insert("distance_metres".to_owned(), values.metres.into());
+        }
+        body
+    }
+
+    /// Compares answers with the truth; the first that differs.
+    async fn compare(&mut self) -> Option<String> {
+        let position = self.position.clone()?;
+        let formula = ["standard", "brzycki", "epley"][self.rng.random_range(0..3)];
+        let path = format!("/v1/records?formula={formula}");
+        let answer = self.client.get_at(&path, &position).await.expect(200);
+        for (index, (exercise, measured)) in EXERCISES.into_iter().enumerate() {
+            let shown = answer.list().iter().find(|of| of["exercise"]["id"] == exercise);
+            let shown = shown.map(held_of).unwrap_or_default();
+            let (sets, workouts) = self.of(index);
+            let truth = truth::records(measured, formula, &sets, &workouts, None);
+            self.comparisons += 1;
+            if shown != truth {
+                return Some(told(&path, exercise, &shown, &truth));
+            }
+        }
+        let (exercise, measured) = EXERCISES[self.rng.random_range(0..EXERCISES.len())];
+        let index = EXERCISES.iter().position(|(id, _)| *id == exercise).expect("itself");
+
+        // A window, and the one before it.
+        let from = beginning() + TimeDelta::minutes(self.rng.random_range(-600_000..600_000));
+        let length = [1, 600, 45_000, 500_000][self.rng.random_range(0..4)];
+        let last = from + TimeDelta::minutes(length);
+        let path = format!("/v1/records/{exercise}?from={}&to={}", text(from), text(last));
+        let answer = self.client.get_at(&path, &position).await.expect(200);
+        let after = last + TimeDelta::microseconds(1);
+        let (sets, workouts) = self.of(index);
+        let window = Some((from, after));
+        let truth = truth::records(measured, "standard", &sets, &workouts, window);
+        let before = Some((from - (after - from), from));
+        let truth_before = truth::records(measured, "standard", &sets, &workouts, before);
+        self.comparisons += 1;
+        let shown = held_of(answer.data());
+        let shown_before = previous_of(answer.data());
+        if shown != truth || shown_before != truth_before {
+            let now = told(&path, exercise, &shown, &truth);
+            return Some(now + &told("before", exercise, &shown_before, &truth_before));
+        }
+        if let Some(wrong) = wrong_delta(answer.data(), &truth, &truth_before) {
+            return Some(format!("{path}: {wrong}"));
+        }
+
+        let some = truth::kinds(measured);
+        let kind = &some[self.rng.random_range(0..some.len())];
+        let path = format!("/v1/records/{exercise}/progression?kind={kind}&formula={formula}");
+        let answer = self.client.get_at(&path, &position).await.expect(200);
+        let (sets, workouts) = self.of(index);
+        let kinds = std::slice::from_ref(kind);
+        let truth = truth::progression(measured, formula, kinds, &sets, &workouts);
+        let mut shown: Vec<Held> = Vec::new();
+        for broken in answer.list() {
+            let points = broken["points"].as_array().into_iter().flatten();
+            shown.extend(points.map(|point| held(&word(broken), point)));
+        }
+        shown.sort_by(order);
+        self.comparisons += 1;
+        (shown != truth).then(|| told(&path, exercise, &shown, &truth))
+    }
+
+    /// What there is of an exercise.
+    fn of(&self, exercise: usize) -> (Vec<&Set>, Vec<&Workout>) {
+        let sets = self.sets.iter().filter(|set| set.exercise == exercise);
+        (sets.collect(), self.workouts.iter().map(|(workout, ..)| workout).collect())
+    }
+}
+
+fn has_reps(measured: Measured) -> bool {
+    use Measured::{Added, Assisted, RepsOnly, WeightReps};
+    matches!(measured, WeightReps | RepsOnly | Added | Assisted)
+}
+
+fn has_weight(measured: Measured) -> bool {
+    !matches!(measured, Measured::RepsOnly | Measured::Duration | Measured::DistanceDuration)
+}
+
+fn has_time(measured: Measured) -> bool {
+    use Measured::{DistanceDuration, Duration, WeightDuration};
+    matches!(measured, Duration | WeightDuration | DistanceDuration)
+}
+
+fn has_distance(measured: Measured) -> bool {
+    matches!(measured, Measured::DistanceDuration | Measured::WeightDistance)
+}
+
+fn made(id: String, workout: &Workout, values: Values, logged: usize) -> Set {
+    let (_, measured) = EXERCISES[values.exercise];
+    let (value, unit) = WEIGHTS[values.weight];
+    let value: Decimal = value.parse().expect("a number");
+    let kg = if unit == "lb" { value * dec!(0.45359237) } else { value };
+    Set {
+        id,
+        workout: workout.id.clone(),
+        exercise: values.exercise,
+        warm_up: values.warm_up,
+        at: workout.started_at + TimeDelta::minutes(values.minute),
+        logged,
+        reps: has_reps(measured).then_some(values.reps),
+        kg: has_weight(measured).then_some(kg),
+        seconds: has_time(measured).then_some(values.seconds),
+        metres: has_distance(measured).then(|| values.metres.into()),
+    }
+}
+
+/// The records in an answer about an exercise.
+fn held_of(of: &Value) -> Vec<Held> {
+    let lists = [&of["records"], &of["by_reps"]].into_iter().filter_map(Value::as_array);
+    let shown = lists.flatten().filter(|record| !record["value"].is_null());
+    let mut all: Vec<Held> = shown.map(|record| held(&word(record), record)).collect();
+    all.sort_by(order);
+    all
+}
+
+/// Those of the window before.
+fn previous_of(of: &Value) -> Vec<Held> {
+    let lists = [&of["records"], &of["by_reps"]].into_iter().filter_map(Value::as_array);
+    let shown = lists.flatten().filter(|record| !record["previous"].is_null());
+    let mut all: Vec<Held> = shown.map(|record| held(&word(record), &record["previous"])).collect();
+    all.sort_by(order);
+    all
+}
+
+/// A delta that is not the difference of the two figures.
+fn wrong_delta(of: &Value, now: &[Held], before: &[Held]) -> Option<String> {
+    let lists = [&of["records"], &of["by_reps"]].into_iter().filter_map(Value::as_array);
+    lists.flatten().find_map(|record| {
+        let kind = word(record);
+        let figure = |of: &[Held]| of.iter().find(|held| held.kind == kind).map(|held| held.value);
+        let truth = figure(now).zip(figure(before)).map(|(now, before)| now - before);
+        let shown = record["delta"].as_number().map(|delta| decimal(&delta.to_string()));
+        (shown != truth.map(|delta| delta.normalize()))
+            .then(|| format!("delta of {kind} is {shown:?} and should be {truth:?}"))
+    })
+}
+
+fn word(record: &Value) -> String {
+    let kind = record["kind"].as_str().expect("a kind");
+    match record["reps"].as_u64() {
+        Some(reps) if kind == "at_reps" => format!("at_reps_{reps}"),
+        _ => kind.to_owned(),
+    }
+}
+
+fn held(kind: &str, holder: &Value) -> Held {
+    let at = holder["performed_at"].as_str().expect("a time");
+    Held {
+        kind: kind.to_owned(),
+        value: decimal(&holder["value"].as_number().expect("a number").to_string()),
+        set: holder["set"]["id"].as_str().map(str::to_owned),
+        workout: holder["workout"].as_str().expect("a workout").to_owned(),
+        at: DateTime::parse_from_rfc3339(at).expect("a time").to_utc(),
+    }
+}
+
+fn decimal(text: &str) -> Decimal {
+    text.parse::<Decimal>().expect("a decimal").normalize()
+}
+
+fn told(path: &str, exercise: &str, shown: &[Held], truth: &[Held]) -> String {
+    let only = |one: &[Held], other: &[Held]| {
+        let only: Vec<String> = one
+            .iter()
+            .filter(|held| !other.contains(held))
+            .map(|held| format!("    {held:?}"))
+            .collect();
+        only.join("\n")
+    };
+    let (extra, missing) = (only(shown, truth), only(truth, shown));
+    format!(
+        "{path} of {exercise}\n  shown, but not true:\n{extra}\n  true, but not shown:\n{missing}\n"
+    )
+}
