@@ -8,6 +8,7 @@ pub mod library;
 pub mod one_rep_max;
 pub mod records;
 mod rejection;
+pub mod search;
 mod streaks;
 mod totals;
 pub mod workout;

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use events::{Equipment, ExerciseId, ImportFormat, Measurement, Muscle};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::search::Index;
 
 /// An exercise of the system library.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +26,30 @@ pub struct Exercise {
     pub secondary_muscles: Vec<Muscle>,
     /// How its sets are measured; never changes, since records depend on it.
     pub kind: Measurement,
+    /// What it takes to do it well.
+    pub difficulty: Difficulty,
+    /// What it is, in a sentence or two.
+    pub description: String,
+    /// What to think of while doing it.
+    pub cues: Vec<String>,
+    /// What people often do wrong.
+    pub mistakes: Vec<String>,
+    /// Addresses of pictures and films.
+    #[serde(default)]
+    pub media: Vec<String>,
+}
+
+/// What it takes to do an exercise well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Difficulty {
+    /// Can be learnt alone within a session.
+    Beginner,
+    /// Takes practice or some strength.
+    Intermediate,
+    /// Takes much practice, strength or mobility.
+    Advanced,
 }
 
 /// Names of an exercise in other apps' exports.
@@ -54,6 +81,7 @@ pub struct Library {
     by_id: HashMap<Box<str>, usize>,
     by_name: HashMap<String, usize>,
     by_alias: HashMap<(ImportFormat, String), usize>,
+    index: Index,
 }
 
 const DATA: &str = include_str!("../library/exercises.json");
@@ -84,7 +112,21 @@ impl Library {
                 }
             }
         }
-        Self { exercises, by_id, by_name, by_alias }
+        let mut index = Index::default();
+        for exercise in &exercises {
+            let aliases = formats.iter().flat_map(|format| exercise.aliases.of(*format));
+            let texts = aliases.map(|alias| (alias.as_str(), 0.95));
+            let texts = texts.chain([(exercise.description.as_str(), 0.5)]);
+            index.add(texts.chain([(exercise.name.as_str(), 1.0)]));
+        }
+        Self { exercises, by_id, by_name, by_alias, index }
+    }
+
+    /// The exercises that a person may mean, by name, alias or description: the best first, each
+    /// with how good it is.
+    pub fn search(&self, wanted: &str) -> Vec<(&Exercise, f64)> {
+        let found = self.index.search(wanted).into_iter();
+        found.map(|(at, score)| (&self.exercises[at], score)).collect()
     }
 
     /// All exercises, in the order of their ids.
@@ -129,15 +171,20 @@ mod tests {
     #[test]
     fn the_data_is_sound() {
         let exercises: Vec<Exercise> = serde_json::from_str(DATA).unwrap();
-        assert!(exercises.len() >= 120, "{}", exercises.len());
+        assert!(exercises.len() >= 300, "{}", exercises.len());
         assert!(exercises.is_sorted_by(|a, b| a.id < b.id), "ids are sorted and unique");
-        let mut names = HashSet::new();
+        let (mut names, mut descriptions) = (HashSet::new(), HashSet::new());
         let mut aliases: HashMap<(ImportFormat, String), &str> = HashMap::new();
         for exercise in &exercises {
             let id: &str = &exercise.id;
             assert!(id.parse::<events::ExerciseId>().is_ok(), "{id}");
             assert!(names.insert(fold(&exercise.name)), "{id}: name");
             assert!(!exercise.primary_muscles.is_empty(), "{id}: muscles");
+            let length = exercise.description.len();
+            assert!((80..=260).contains(&length), "{id}: description");
+            assert!(descriptions.insert(&exercise.description), "{id}: description of another");
+            assert!((2..=4).contains(&exercise.cues.len()), "{id}: cues");
+            assert!((2..=3).contains(&exercise.mistakes.len()), "{id}: mistakes");
             for muscle in &exercise.secondary_muscles {
                 assert!(!exercise.primary_muscles.contains(muscle), "{id}: {muscle:?} twice");
             }
@@ -148,6 +195,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_search_finds_what_a_person_means() {
+        let first = |wanted| Library::system().search(wanted)[0].0.id.to_string();
+        assert_eq!(first("barbell bench press"), "bench-press-barbell");
+        assert_eq!(first("dedlift barbel"), "deadlift-barbell");
+        assert!(first("lat pulldwn").starts_with("lat-pulldown"));
+        assert_eq!(first("farmers"), "farmers-walk-dumbbell");
     }
 
     #[test]

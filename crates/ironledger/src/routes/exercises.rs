@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::{Router, extract::State, routing::get};
 use domain::{
     exercises,
-    library::{self, Library},
+    library::{self, Difficulty, Library},
+    search,
 };
-use events::{Equipment, Measurement, Muscle};
+use events::{Equipment, ExerciseId, Measurement, Muscle};
 use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Error, Json, Query};
+use web::{Answer, Error, Json, Limit, Path, Query};
 
 use crate::{
     app::App,
@@ -20,7 +21,9 @@ use crate::{
 };
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/exercises", get(list).post(create))
+    Router::new()
+        .route("/v1/exercises", get(list).post(create))
+        .route("/v1/exercises/{exercise}", get(show))
 }
 
 #[derive(Debug, Deserialize)]
@@ -28,28 +31,65 @@ pub(super) fn routes() -> Router<App> {
 struct ListQuery {
     /// Only names that begin so, whatever their capitals.
     name: Option<String>,
+    /// What somebody may have typed: words of names and descriptions, in any order, misspelt. The best
+    /// come first.
+    q: Option<String>,
     muscle: Option<Muscle>,
     equipment: Option<Equipment>,
+    difficulty: Option<Difficulty>,
+    kind: Option<Measurement>,
+    /// No more than so many.
+    limit: Option<Limit>,
 }
 
-/// An exercise in an answer.
+/// An exercise in a list.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Exercise {
     id: String,
     name: Option<String>,
     custom: bool,
+    /// `null` of one's own, and so are the texts.
+    difficulty: Option<Difficulty>,
     equipment: Equipment,
     primary_muscles: Vec<Muscle>,
     secondary_muscles: Vec<Muscle>,
     kind: Measurement,
 }
 
+/// An exercise with all that is said of it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Whole {
+    #[serde(flatten)]
+    exercise: Exercise,
+    description: Option<String>,
+    /// What to think of while doing it.
+    cues: Vec<String>,
+    /// What people often do wrong.
+    mistakes: Vec<String>,
+    /// Addresses of pictures and films.
+    media: Vec<String>,
+}
+
 impl Exercise {
+    fn of_library(exercise: &library::Exercise) -> Self {
+        Self {
+            id: exercise.id.to_string(),
+            name: Some(exercise.name.clone()),
+            custom: false,
+            difficulty: Some(exercise.difficulty),
+            equipment: exercise.equipment,
+            primary_muscles: exercise.primary_muscles.clone(),
+            secondary_muscles: exercise.secondary_muscles.clone(),
+            kind: exercise.kind,
+        }
+    }
+
     fn own(id: Uuid, exercise: &exercises::Exercise) -> Self {
         Self {
             id: id.to_string(),
             name: exercise.name.clone(),
             custom: true,
+            difficulty: None,
             equipment: exercise.traits.equipment,
             primary_muscles: exercise.traits.primary_muscles.clone(),
             secondary_muscles: exercise.traits.secondary_muscles.clone(),
@@ -58,40 +98,92 @@ impl Exercise {
     }
 }
 
-/// The exercises of the library and the caller's own, by name.
+impl ListQuery {
+    fn takes(&self, exercise: &Exercise) -> bool {
+        let named = self.name.as_deref().map(library::fold).is_none_or(|prefix| {
+            let name = exercise.name.as_deref().map(library::fold);
+            name.is_some_and(|name| name.starts_with(&prefix))
+        });
+        let trains = |muscle| {
+            exercise.primary_muscles.contains(&muscle)
+                || exercise.secondary_muscles.contains(&muscle)
+        };
+        named
+            && self.equipment.is_none_or(|equipment| exercise.equipment == equipment)
+            && self.kind.is_none_or(|kind| exercise.kind == kind)
+            && self.difficulty.is_none_or(|wanted| exercise.difficulty == Some(wanted))
+            && self.muscle.is_none_or(trains)
+    }
+}
+
+/// The exercises of the library and the caller's own: by name, or the best first of a search.
 async fn list(
     State(commands): State<Commands>,
     origin: Origin,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer, Error> {
     let own = commands.own_exercises(&origin).await?;
-    let of_library = Library::system().all().iter().map(|exercise| Exercise {
-        id: exercise.id.to_string(),
-        name: Some(exercise.name.clone()),
-        custom: false,
-        equipment: exercise.equipment,
-        primary_muscles: exercise.primary_muscles.clone(),
-        secondary_muscles: exercise.secondary_muscles.clone(),
-        kind: exercise.kind,
-    });
-    let of_athlete = own.state.iter().flat_map(|state| state.all());
-    let of_athlete = of_athlete.map(|(id, exercise)| Exercise::own(id, exercise));
-    let prefix = query.name.as_deref().map(library::fold);
-    let mut found: Vec<Exercise> = of_library
-        .chain(of_athlete)
-        .filter(|exercise| {
-            let name = exercise.name.as_deref().map(library::fold).unwrap_or_default();
-            prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix))
-                && query.equipment.is_none_or(|equipment| exercise.equipment == equipment)
-                && query.muscle.is_none_or(|muscle| {
-                    exercise.primary_muscles.contains(&muscle)
-                        || exercise.secondary_muscles.contains(&muscle)
-                })
-        })
-        .collect();
-    found.sort_by_cached_key(|exercise| exercise.name.as_deref().map(library::fold));
+    let of_athlete: Vec<(Uuid, &exercises::Exercise)> =
+        own.state.iter().flat_map(|state| state.all()).collect();
+    let mut found: Vec<Exercise> = match &query.q {
+        None => {
+            let of_library = Library::system().all().iter().map(Exercise::of_library);
+            let of_athlete = of_athlete.iter().map(|(id, exercise)| Exercise::own(*id, exercise));
+            let mut all: Vec<Exercise> = of_library.chain(of_athlete).collect();
+            all.sort_by_cached_key(|exercise| exercise.name.as_deref().map(library::fold));
+            all
+        }
+        Some(wanted) => {
+            let of_library = Library::system().search(wanted).into_iter();
+            let of_library = of_library.map(|(found, score)| (Exercise::of_library(found), score));
+            let mut index = search::Index::default();
+            for (_, exercise) in &of_athlete {
+                index.add([(exercise.name.as_deref().unwrap_or_default(), 1.0)]);
+            }
+            let of_athlete = index.search(wanted).into_iter().map(|(at, score)| {
+                let (id, exercise) = of_athlete[at];
+                (Exercise::own(id, exercise), score)
+            });
+            let mut all: Vec<(Exercise, f64)> = of_athlete.chain(of_library).collect();
+            all.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+            all.into_iter().map(|(exercise, _)| exercise).collect()
+        }
+    };
+    found.retain(|exercise| query.takes(exercise));
+    found.truncate(query.limit.map_or(usize::MAX, |limit| limit.0));
     let position = Positions::one(own.epoch, own.partition, own.position);
     Ok(Answer::ok(&found)?.list(found.len(), None).at(position))
+}
+
+/// One exercise of the library or of the caller's own, with all that is said of it.
+async fn show(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(exercise): Path<String>,
+) -> Result<Answer, Error> {
+    let id: ExerciseId = exercise.parse().map_err(|_| Error::not_found("exercise"))?;
+    let own = commands.own_exercises(&origin).await?;
+    let position = Positions::one(own.epoch, own.partition, own.position);
+    let whole = match &id {
+        ExerciseId::Custom(id) => {
+            own.state.as_ref().and_then(|state| state.get(*id)).map(|exercise| Whole {
+                exercise: Exercise::own(*id, exercise),
+                description: None,
+                cues: Vec::new(),
+                mistakes: Vec::new(),
+                media: Vec::new(),
+            })
+        }
+        system => Library::system().get(system).map(|exercise| Whole {
+            exercise: Exercise::of_library(exercise),
+            description: Some(exercise.description.clone()),
+            cues: exercise.cues.clone(),
+            mistakes: exercise.mistakes.clone(),
+            media: exercise.media.clone(),
+        }),
+    };
+    let whole = whole.ok_or_else(|| Error::not_found("exercise"))?;
+    Ok(Answer::ok(&whole)?.at(position))
 }
 
 /// Makes an exercise of the caller's own.
