@@ -119,11 +119,11 @@ async fn the_example_comes_to_the_figures_of_history() {
     athlete.log_set(&workout, warm_up).await.expect(201);
     athlete.patch(&corrected, json!({ "reps": 6 })).await.expect(200);
     athlete.delete(&removed).await.expect(200);
-    let done = athlete.complete(&workout, json!({})).await.expect(200);
+    athlete.complete(&workout, json!({})).await.expect(200);
     let discarded = athlete.start_workout(json!({})).await;
     athlete.log_bench(&discarded, 5, 500).await;
-    athlete.delete(&discarded).await.expect(200);
-    let own = history(&athlete, done.position()).await;
+    let last = athlete.delete(&discarded).await.expect(200);
+    let own = history(&athlete, last.position()).await;
     assert_eq!(own, (2, Decimal::from(10 * 50 + 6 * 100)));
 
     // The leader dies, and the other goes on with three years of somebody else's.

@@ -186,41 +186,56 @@ where
     from.deserialize_str(Visitor(wanted, std::marker::PhantomData))
 }
 
-/// What kind of thing a stream tells the story of. The numbers are stored: never reuse one.
+/// What kind of thing a stream tells the story of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[repr(i16)]
 pub enum StreamKind {
     /// `athlete-<athlete id>`: registration and profile.
-    Athlete = 1,
+    Athlete,
     /// `exercises-<athlete id>`: the athlete's custom exercises.
-    Exercises = 2,
+    Exercises,
     /// `workout-<workout id>`: one workout and its sets.
-    Workout = 3,
+    Workout,
     /// `audit-<athlete id>`: who read the audits of the athlete's records.
-    Audit = 4,
+    Audit,
+    /// One that only a newer program knows, by its stored number: shown as `kind9-<id>`.
+    Other(i16),
 }
 
 impl StreamKind {
-    const ALL: [(StreamKind, &str); 4] = [
-        (StreamKind::Athlete, "athlete"),
-        (StreamKind::Exercises, "exercises"),
-        (StreamKind::Workout, "workout"),
-        (StreamKind::Audit, "audit"),
+    /// The numbers are stored: never reuse one.
+    const ALL: [(StreamKind, i16, &str); 4] = [
+        (StreamKind::Athlete, 1, "athlete"),
+        (StreamKind::Exercises, 2, "exercises"),
+        (StreamKind::Workout, 3, "workout"),
+        (StreamKind::Audit, 4, "audit"),
     ];
 
     /// The stored number of the kind.
     pub fn code(self) -> i16 {
-        self as i16
+        match self {
+            Self::Other(code) => code,
+            known => {
+                Self::ALL.iter().find(|(kind, ..)| *kind == known).map_or(0, |(_, code, _)| *code)
+            }
+        }
     }
 
     /// The kind behind a stored number.
-    pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.iter().map(|(kind, _)| *kind).find(|kind| kind.code() == code)
+    pub fn from_code(code: i16) -> Self {
+        let known = Self::ALL.iter().find(|(_, known, _)| *known == code);
+        known.map_or(Self::Other(code), |(kind, ..)| *kind)
     }
 
     /// The word in front of the id in a stream's name.
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+    pub fn word(self) -> Cow<'static, str> {
+        match self {
+            Self::Other(code) => format!("kind{code}").into(),
+            known => Self::ALL
+                .iter()
+                .find(|(kind, ..)| *kind == known)
+                .map_or("", |(.., word)| word)
+                .into(),
+        }
     }
 }
 
@@ -267,7 +282,7 @@ impl FromStr for Stream {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         text.split_once('-')
             .and_then(|(word, id)| {
-                let (kind, _) = StreamKind::ALL.iter().find(|(_, known)| *known == word)?;
+                let (kind, ..) = StreamKind::ALL.iter().find(|(.., known)| *known == word)?;
                 Some(Self { kind: *kind, id: Uuid::try_parse(id).ok()? })
             })
             .ok_or(InvalidId("a stream name such as workout-<uuid>"))

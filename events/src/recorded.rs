@@ -65,6 +65,28 @@ pub struct EventId {
     pub version: Version,
 }
 
+impl EventId {
+    /// Whether a text that was made of an identity names this one, also if one of both was made by
+    /// a program that does not know the kind of the stream.
+    pub fn is_named(&self, text: &str) -> bool {
+        let ours = self.to_string();
+        if ours == text {
+            return true;
+        }
+        let parts = |text: &str| -> Option<(String, bool)> {
+            let (owner, rest) = text.split_once('/')?;
+            let (word, rest) = rest.split_once('-')?;
+            let is_unknown =
+                word.strip_prefix("kind").is_some_and(|code| code.parse::<i16>().is_ok());
+            Some((format!("{owner}/{rest}"), is_unknown))
+        };
+        match (parts(&ours), parts(text)) {
+            (Some((ours, unknown)), Some((theirs, other))) => ours == theirs && (unknown || other),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.owner, self.stream, self.version)

@@ -12,8 +12,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Small batches, so that a log of a test has many.
-const PLAIN: Options =
-    Options { workers: 2, throttle: None, verify: false, accept_differences: false, batch: 30 };
+const PLAIN: Options = Options {
+    workers: 2,
+    throttle: None,
+    verify: false,
+    accept_differences: false,
+    accept_parked: false,
+    batch: 30,
+};
 const VERIFIED: Options = Options { verify: true, ..PLAIN };
 
 struct World {
@@ -50,6 +56,7 @@ impl World {
         let mut projector = self.projector::<P>();
         projector.prepare().await.expect("a schema");
         while projector.step(None, 50).await.expect("a step") > 0 {}
+        projector.prepare().await.expect("a model that is built");
         projector
     }
 
@@ -351,6 +358,109 @@ async fn a_log_that_was_restored_and_grew_again_is_noticed_and_a_replay_mends_it
     world.run("drop schema history_v3 cascade").await;
     world.live::<History>().await;
     assert_eq!(world.rows::<History>().await, rows);
+}
+
+/// Who goes on with a workout after a restore makes an event of the same name at the same place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_in_the_place_of_a_lost_one_is_no_other_for_its_name() {
+    let mut world = World::new(20).await;
+    world.live::<History>().await;
+    let before = world.rows::<History>().await;
+    world
+        .run(
+            "set session_replication_role = replica;
+             insert into log.epochs (epoch, reason) select max(epoch) + 1, 'test' from log.epochs;
+             update log.events e set epoch = e.epoch + 1 from (
+                 select partition, max(position) as last from log.events group by 1 limit 1
+             ) head
+             where e.partition = head.partition and e.position = head.last;
+             set session_replication_role = origin",
+        )
+        .await;
+    world.log = world.database.log();
+    world.grow().await;
+    let refused = world.projector::<History>().step(None, 50).await;
+    assert!(matches!(refused, Err(Error::Forked { .. })), "{refused:?}");
+    assert_eq!(world.rows::<History>().await, before, "nothing is written");
+    assert!(world.replayed::<History>(PLAIN).await.expect("a replay").swapped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_model_that_is_not_built_holds_nothing_up() {
+    let mut world = World::new(21).await;
+    world.projector::<History>().prepare().await.expect("a schema");
+    let replayed = world.replayed::<History>(VERIFIED).await.expect("a replay");
+    assert!(replayed.swapped && replayed.compared.is_none(), "{replayed:?}");
+    let rows = world.rows::<History>().await;
+    world.run("drop schema history_v3 cascade").await;
+    world.live::<History>().await;
+    assert_eq!(world.rows::<History>().await, rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_model_behind_what_is_built_is_waited_for() {
+    let mut world = World::new(22).await;
+    let mut live = world.live::<History>().await;
+    world.grow().await;
+    // The swap cannot be, and the replay is stopped: what it has built is ahead of the live model.
+    let mut holds = PgConnection::connect(&world.database.owner_url()).await.expect("the owner");
+    holds.execute("begin; lock table history_v3.checkpoints in share mode").await.expect("a lock");
+    let stop = CancellationToken::new();
+    let replaying = tokio::spawn(world.replay::<History>(PLAIN, stop.clone()).run());
+    eventually("a shadow that has everything", async || {
+        let behind = "select count(*) from log.partitions p
+             left join history_v3_shadow.checkpoints c on c.partition = p.number
+             where coalesce(c.position, -1) < coalesce((
+                 select max(position) from log.events e where e.partition = p.number), 0)";
+        let there = "select count(*) from pg_namespace where nspname = 'history_v3_shadow'";
+        (world.count(there).await == 1 && world.count(behind).await == 0).then_some(())
+    })
+    .await;
+    stop.cancel();
+    let stopped = replaying.await.expect("an end");
+    assert!(matches!(stopped, Err(ReplayError::Stopped)), "{stopped:?}");
+    holds.execute("rollback").await.expect("its end");
+
+    let verifying = tokio::spawn(world.replay::<History>(VERIFIED, CancellationToken::new()).run());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    while live.step(None, 50).await.expect("a step") > 0 {}
+    let replayed = verifying.await.expect("an end").expect("a replay");
+    assert!(replayed.swapped && replayed.different == 0, "{replayed:?}");
+    assert!(replayed.compared.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_build_has_built_is_not_gone_on_with() {
+    let mut world = World::new(23).await;
+    world.live::<History>().await;
+    let rows = world.rows::<History>().await;
+    let total = world.count("select count(*) from log.events").await;
+    let mut holds = PgConnection::connect(&world.database.owner_url()).await.expect("the owner");
+    holds.execute("begin; lock table history_v3.checkpoints in share mode").await.expect("a lock");
+    let half = CancellationToken::new();
+    let replaying = tokio::spawn(world.replay::<History>(PLAIN, half.clone()).run());
+    eventually("rows of a shadow", async || {
+        let there = "select count(*) from pg_tables
+             where schemaname = 'history_v3_shadow' and tablename = 'workout_sets'";
+        let rows = "select count(*) from history_v3_shadow.workout_sets";
+        (world.count(there).await == 1 && world.count(rows).await > 0).then_some(())
+    })
+    .await;
+    half.cancel();
+    replaying.await.expect("an end").expect_err("it was stopped");
+    holds.execute("rollback").await.expect("its end");
+    world.run("update history_v3_shadow.workout_sets set ordinal = ordinal + 1").await;
+    world.run("update projector.replays set build = 'the one with the fault'").await;
+    let replayed = world.replayed::<History>(PLAIN).await.expect("a replay");
+    assert_eq!(replayed.events as i64, total, "everything is loaded again");
+    assert_eq!(world.rows::<History>().await, rows);
+
+    // Nor with what was refused, unless it is accepted.
+    world.run("update history_v3.workout_sets set ordinal = ordinal + 1").await;
+    let refused = world.replayed::<History>(VERIFIED).await.expect("a replay");
+    assert!(!refused.swapped && refused.different > 0, "{refused:?}");
+    let again = world.replayed::<History>(PLAIN).await.expect("a replay");
+    assert!(again.swapped && again.events as i64 == total, "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ mod operations;
 mod ownership;
 mod peers;
 mod personal_data;
+mod records;
 mod sets;
 mod stats;
 mod workouts;

@@ -157,7 +157,7 @@ fn parse(bytes: &[u8]) -> Option<Raw<'_>> {
     let position = Position(fields.number()?);
     let epoch = Epoch(fields.number()?);
     let owner = AthleteId::new(fields.uuid()?).ok()?;
-    let kind = StreamKind::from_code(fields.small()?)?;
+    let kind = StreamKind::from_code(fields.small()?);
     let stream = Stream { kind, id: fields.uuid()? };
     let version = Version(i32::from_be_bytes(fields.next()??.try_into().ok()?));
     let name = std::str::from_utf8(fields.next()??).ok()?;

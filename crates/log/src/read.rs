@@ -120,8 +120,7 @@ impl TryFrom<Row> for Stored {
         let (partition, position) = (Partition(row.partition), Position(row.position));
         let corrupt = |what| ReadError::Corrupt { partition, position, what };
         let owner = AthleteId::new(row.owner).map_err(|_| corrupt("its owner is no athlete"))?;
-        let kind = StreamKind::from_code(row.stream_kind)
-            .ok_or_else(|| corrupt("its stream is of a kind that this program does not know"))?;
+        let kind = StreamKind::from_code(row.stream_kind);
         Ok(Self {
             partition,
             position,

@@ -116,10 +116,8 @@ impl TryFrom<Row> for Found {
         let (partition, position) = (Partition(row.partition), Position(row.position));
         let what = "it cannot be shown";
         let corrupt = |_| ReadError::Corrupt { partition, position, what };
-        let stream = match StreamKind::from_code(row.stream_kind) {
-            Some(kind) => Stream { kind, id: row.stream_id }.to_string(),
-            None => format!("{}-{}", row.stream_kind, row.stream_id),
-        };
+        let kind = StreamKind::from_code(row.stream_kind);
+        let stream = Stream { kind, id: row.stream_id }.to_string();
         Ok(Self {
             partition,
             position,

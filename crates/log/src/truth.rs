@@ -156,11 +156,8 @@ pub(crate) async fn clients<'a>(
     .await?;
     let mut found = HashMap::new();
     for row in rows {
-        let (Ok(owner), Some(kind)) =
-            (AthleteId::new(row.owner), StreamKind::from_code(row.stream_kind))
-        else {
-            continue;
-        };
+        let Ok(owner) = AthleteId::new(row.owner) else { continue };
+        let kind = StreamKind::from_code(row.stream_kind);
         let fingerprint = row.fingerprint.try_into().unwrap_or_default();
         let stream = Stream { kind, id: row.stream_id };
         let recorded = Recorded { stream, version: Version(row.version), fingerprint };

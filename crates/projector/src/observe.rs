@@ -354,7 +354,7 @@ async fn is_built(pool: &PgPool, schema: &str) -> Result<Option<bool>, sqlx::Err
 async fn replay(pool: &PgPool, schema: &str) -> Result<Option<ReplayStatus>, sqlx::Error> {
     let row = sqlx::query!(
         "select phase, done, total, events_per_second from projector.replays
-         where model = $1 and phase not in ('done', 'different')
+         where model = $1 and phase not in ('done', 'different', 'failed')
              and updated_at > clock_timestamp() - make_interval(secs => $2)",
         schema,
         SILENT,

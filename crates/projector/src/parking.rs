@@ -1,12 +1,13 @@
 //! Events that are set aside: seen, tried again, or left out for good.
 
 use events::{AthleteId, Partition, Position, Timestamp};
-use sqlx::{Acquire, PgConnection, PgPool};
+use sqlx::{Acquire, AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
     Error, Projection, Projector,
     batch::{Item, Skipped, What, attempt},
+    checkpoint, schema,
 };
 
 /// Events of one owner that are tried in one transaction.
@@ -81,6 +82,22 @@ pub(crate) async fn park(
     Ok(())
 }
 
+/// How many events a model has set aside, with those that wait; none of a model that is not there.
+pub(crate) async fn count(pool: &PgPool, schema: &str) -> Result<u64, sqlx::Error> {
+    let table = format!("{schema}.parked_events");
+    let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+        .bind(&table)
+        .fetch_one(pool)
+        .await?;
+    if !there {
+        return Ok(0);
+    }
+    // The name of a schema is the program's own text.
+    let count = AssertSqlSafe(format!("select count(*) from {table}"));
+    let count: i64 = sqlx::query_scalar(count).fetch_one(pool).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Whose events wait.
 pub(crate) async fn owners(pool: &PgPool) -> Result<Vec<AthleteId>, sqlx::Error> {
     let owners = sqlx::query_scalar!("select distinct owner from parked_events where not alone")
@@ -139,7 +156,11 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Tries parked events again, those of each owner in their order: all, or those of one owner.
+    ///
+    /// Nothing of a model that is of another shape, or has read another log than this.
     pub async fn retry(&self, owner: Option<AthleteId>) -> Result<Retried, Error> {
+        schema::check_shape::<P>(&mut *self.pool().acquire().await?).await?;
+        self.check(&checkpoint::load(self.pool()).await?).await?;
         let groups = sqlx::query!(
             "select distinct partition, owner, case when alone then position end as position
              from parked_events where $1::uuid is null or owner = $1
@@ -205,6 +226,8 @@ impl<P: Projection> Projector<P> {
         }
         let (good, why) = attempt::<P>(&mut transaction, &items).await?;
         let done: Vec<i64> = items[..good].iter().map(|item| item.position.0).collect();
+        let left_out =
+            items[..good].iter().filter(|item| matches!(item.what, What::Passes)).count();
         sqlx::query!(
             "delete from parked_events where partition = $1 and position = any($2)",
             partition.0,
@@ -231,7 +254,8 @@ impl<P: Projection> Projector<P> {
         }
         transaction.commit().await?;
         self.progress.moved();
-        let tried = Retried { projected: done.len() as u64, refused: u64::from(refused.is_some()) };
+        let projected = (done.len() - left_out) as u64;
+        let tried = Retried { projected, refused: u64::from(refused.is_some()) };
         Ok((tried, refused.is_none() && alone.is_none() && done.len() as i64 == AT_ONCE))
     }
 

@@ -1,7 +1,7 @@
 //! A projector: from events to committed rows, whoever brings the events.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     marker::PhantomData,
     sync::Arc,
 };
@@ -73,6 +73,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether Postgres has no room left.
+    pub fn is_full_disk(&self) -> bool {
+        let error = match self {
+            Self::Database(error) | Self::Log(ReadError::Database(error)) => error,
+            _ => return false,
+        };
+        error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53100")
+    }
+
     /// Whether Postgres is away: gone, starting, stopping, or out of connections.
     pub fn is_outage(&self) -> bool {
         let error = match self {
@@ -304,14 +313,16 @@ impl<P: Projection> Projector<P> {
             .map(|(partition, checkpoint)| (*partition, Position(checkpoint.position.0 - 1)))
             .collect();
         let events = self.log.tail(&before, 1).await?;
-        let there: HashSet<(Partition, Position, String)> = events
-            .iter()
-            .map(|event| (event.partition, event.position, event.id.to_string()))
-            .collect();
         for partition in before.keys() {
             let checkpoint = &checkpoints[partition];
-            let last = (*partition, checkpoint.position, checkpoint.last_event.clone());
-            if !there.contains(&last) {
+            // The epoch too: who goes on with a workout after a restore makes an event of the same
+            // name.
+            let is_there = events.iter().any(|event| {
+                (event.partition, event.position, event.epoch)
+                    == (*partition, checkpoint.position, checkpoint.epoch)
+                    && event.id.is_named(&checkpoint.last_event)
+            });
+            if !is_there {
                 return Err(Error::Forked {
                     projection: P::SCHEMA,
                     partition: *partition,

@@ -39,7 +39,24 @@ pub(crate) fn shape<P: Projection>() -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
+    hexadecimal(hash)
+}
+
+/// What stands for a program.
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the model may be asked.
+pub(crate) async fn is_built(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let built = sqlx::query_scalar!(r#"select built_at is not null as "built!" from model"#)
+        .fetch_optional(connection)
+        .await?;
+    Ok(built.unwrap_or(false))
 }
 
 /// Makes a schema with empty tables. It belongs to the role of projectors, so that any of them may

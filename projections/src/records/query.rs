@@ -42,6 +42,9 @@ pub(super) struct Tracks {
 
 type ByExercise = BTreeMap<ExerciseId, Best>;
 
+/// What was done of an exercise.
+type Done = (Vec<Performed>, Vec<Session>);
+
 /// A span of time, from its first instant to the first after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
@@ -194,7 +197,7 @@ impl Of<'_> {
         .map_err(context::database)?;
         let first = rows.first().ok_or_else(not_built)?;
         let position = self.stands(first.epoch, first.position);
-        let mut parts: Vec<BTreeMap<ExerciseId, (Vec<Performed>, Vec<Session>)>> =
+        let mut parts: Vec<BTreeMap<ExerciseId, Done>> =
             windows.iter().map(|_| BTreeMap::new()).collect();
         for row in rows {
             let (Some(number), Some(exercise), Some(done)) = (row.window, row.exercise, row.done)

@@ -1,8 +1,10 @@
 //! `ironledger api`: the HTTP interface alone.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use log::{Database, Random};
+use projections::MODELS;
+use projector::Observer;
 use tokio_util::sync::CancellationToken;
 
 use super::say;
@@ -38,7 +40,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let app = App::new(&database, &arguments.place.secrets()?)?;
     app.check_master_key().await?;
     let stop = app::stop_signal()?;
-    arguments.metrics.serve(app.models.clone(), stop.clone()).await?;
+    let observer = Observer::new(database.pool.clone(), MODELS);
+    arguments.metrics.serve(Arc::new(observer), stop.clone()).await?;
     let listener = app::listen(&arguments.listen).await?;
     say!("listening on http://{}", listener.local_addr()?);
     let peers = app::listen(&arguments.peer_listen).await?;

@@ -43,6 +43,10 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "verify")]
     accept_differences: bool,
 
+    /// Swap though the new model sets more events aside than the live one.
+    #[arg(long)]
+    accept_parked: bool,
+
     /// Partitions that are loaded at the same time: by default as many as there are cores.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
@@ -91,6 +95,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         throttle: arguments.throttle,
         verify: arguments.verify,
         accept_differences: arguments.accept_differences,
+        accept_parked: arguments.accept_parked,
         ..Options::default()
     };
     let stop = app::stop_signal()?;
@@ -150,7 +155,12 @@ async fn replay<P: Projection>(
     let showing = AbortOnDropHandle::new(tokio::spawn(show(P::SCHEMA, replay.steps(), as_json)));
     let done = replay.run().await;
     drop(showing);
-    let replayed = done.map_err(explained)?;
+    let replayed = done.map_err(explained).inspect_err(|error| {
+        if as_json {
+            let error = format!("{error:#}");
+            say!("{}", json!({ "model": P::SCHEMA, "swapped": false, "error": error }));
+        }
+    })?;
     if as_json {
         say!("{}", summary::<P>(&replayed));
     } else {
@@ -161,9 +171,9 @@ async fn replay<P: Projection>(
 
 /// What the operator can do about it.
 fn explained(error: ReplayError) -> anyhow::Error {
-    let text = error.to_string();
+    let is_full = matches!(&error, ReplayError::Failed(error) if error.is_full_disk());
     let error = anyhow::Error::from(error);
-    if text.contains("No space left") || text.contains("could not extend file") {
+    if is_full {
         return error.context(
             "the disk is full; the live model is untouched, and the same command goes on from \
              here when there is room",
@@ -244,11 +254,16 @@ fn describe<P: Projection>(replayed: &Replayed) {
     for difference in &replayed.differences {
         say!("{}", in_words(difference));
     }
-    match (replayed.swapped, replayed.different) {
-        (true, _) => say!("swapped in; `ironledger replay rollback {}` undoes it", P::NAME),
-        (false, _) => {
-            say!("not swapped in; `--accept-differences` does it, and goes on with what is built");
-        }
+    let (parked, live) = (replayed.parked, replayed.parked_live);
+    if parked > 0 {
+        say!("it sets {parked} events aside, the live model {live}: `ironledger parked list`");
+    }
+    if replayed.swapped {
+        say!("swapped in; `ironledger replay rollback {}` undoes it", P::NAME);
+    } else if replayed.different > 0 {
+        say!("not swapped in; `--accept-differences` does it, and goes on with what is built");
+    } else {
+        say!("not swapped in; `--accept-parked` does it");
     }
 }
 
@@ -293,6 +308,8 @@ fn summary<P: Projection>(replayed: &Replayed) -> serde_json::Value {
         "compared_rows": replayed.compared,
         "different_rows": replayed.different,
         "differences": differences,
+        "parked_events": replayed.parked,
+        "parked_events_live": replayed.parked_live,
         "swapped": replayed.swapped,
     })
 }

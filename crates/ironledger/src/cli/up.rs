@@ -5,12 +5,13 @@ use std::{
     io::{Read, Seek, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
 use log::{Database, Random};
 use projections::{MODELS, with_model};
-use projector::Projector;
+use projector::{Observer, Projector};
 use servers::{Account, Postgres, Settings};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -94,7 +95,8 @@ async fn serve(
     }
     let app = app.with_progress(progress);
 
-    arguments.metrics.serve(app.models.clone(), stop.clone()).await?;
+    let observer = Observer::new(database.pool.clone(), MODELS);
+    arguments.metrics.serve(Arc::new(observer), stop.clone()).await?;
     let address = listener.local_addr()?;
     say!("listening on http://{address}");
     let showing = async {

@@ -1,10 +1,11 @@
 //! Holding a rebuilt model against the live one, row by row.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use events::{AthleteId, EventId, Partition, Position};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{Replay, ReplayError, Replayed, STEP, shadow_schema};
@@ -12,7 +13,11 @@ use crate::{
     Error, Projection, Projector,
     batch::{Item, attempt},
     checkpoint, schema,
+    trouble::or_stop,
 };
+
+/// A live model that is behind what is built is waited for so long.
+const LIVE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Differences that are shown; the others are counted.
 const SHOWN: i64 = 20;
@@ -38,6 +43,28 @@ struct Pair {
 }
 
 impl<P: Projection> Replay<P> {
+    /// Waits until the live model is nowhere behind the new one, which cannot go back.
+    async fn wait_for_live(&self, projector: &Projector<P>) -> Result<(), ReplayError> {
+        let deadline = Instant::now() + LIVE_PATIENCE;
+        loop {
+            let live = self.live().await?;
+            let reached = projector.load().await?.checkpoints;
+            let behind = reached
+                .iter()
+                .any(|(partition, at)| live.get(partition).is_none_or(|live| *live < at.position));
+            if !behind {
+                return Ok(());
+            }
+            if self.stop.is_cancelled() {
+                return Err(ReplayError::Stopped);
+            }
+            if Instant::now() >= deadline {
+                return Err(ReplayError::LiveStandsStill(P::SCHEMA));
+            }
+            or_stop(&self.stop, sleep(Duration::from_millis(100))).await;
+        }
+    }
+
     /// Brings the new model to exactly where the live one is, which waits for it, and compares both
     /// in one snapshot, while the live one goes on.
     pub(super) async fn verify(
@@ -45,10 +72,11 @@ impl<P: Projection> Replay<P> {
         projector: &mut Projector<P>,
         replayed: &mut Replayed,
     ) -> Result<(), ReplayError> {
-        let mut live = self.connect(P::SCHEMA).await?;
-        if !schema::exists(&mut live, P::SCHEMA).await? {
+        if !self.compares().await? {
             return Ok(());
         }
+        self.wait_for_live(projector).await?;
+        let mut live = self.connect(P::SCHEMA).await?;
         let mut waiting = live.begin().await?;
         // In the order of their numbers, as everybody takes them.
         sqlx::query!("select partition from checkpoints order by partition for update")

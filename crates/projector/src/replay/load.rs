@@ -1,6 +1,12 @@
 //! Loading a shadow: a reader for each table of the log, ahead of its writers.
 
-use std::{collections::BTreeMap, marker::PhantomData, mem, time::Duration};
+use std::{
+    collections::BTreeMap,
+    marker::PhantomData,
+    mem,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use events::{Partition, Position};
 use log::{EventTable, Raw, block_of, event_tables, page};
@@ -31,6 +37,27 @@ const BEFORE: i64 = 1_000;
 /// When so many events wait for one that lies after them, the table is in no order at all, and the
 /// rest of it is left to the index.
 const MOST_HELD: usize = 200_000;
+
+/// How fast a replay may read, all its workers together.
+pub(super) struct Pace {
+    pub(super) throttle: Option<u32>,
+    /// When the next event may be read.
+    pub(super) next: Mutex<Instant>,
+}
+
+impl Pace {
+    /// Waits until so many events may be read; what was not used before is gone.
+    pub(super) async fn keep(&self, events: usize) {
+        let Some(throttle) = self.throttle else { return };
+        let takes = Duration::from_secs_f64(events as f64 / f64::from(throttle.max(1)));
+        let until = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            *next = (*next).max(Instant::now()) + takes;
+            *next
+        };
+        sleep_until(until).await;
+    }
+}
 
 impl<P: Projection> Replay<P> {
     /// Loads every partition up to its end, as far as its events lie in order: what is left is
@@ -97,14 +124,8 @@ impl<P: Projection> Replay<P> {
             loading: true,
             projection: PhantomData,
         };
-        let workers = self.options.workers.max(1) as f64;
-        let pace = self
-            .options
-            .throttle
-            .map(|throttle| Duration::from_secs_f64(workers / f64::from(throttle.max(1))));
-        let (told, stop) = (self.told.clone(), self.stop.clone());
+        let (told, pace, stop) = (self.told.clone(), self.pace.clone(), self.stop.clone());
         async move {
-            let mut next = Instant::now();
             while let Some(items) = batches.recv().await {
                 if stop.is_cancelled() {
                     return Err(ReplayError::Stopped);
@@ -113,10 +134,7 @@ impl<P: Projection> Replay<P> {
                 let written = writer.write(&standing, items).await?;
                 standing.advance(written);
                 told.loaded(count as u64);
-                if let Some(pace) = pace {
-                    next += pace.mul_f64(count as f64);
-                    sleep_until(next).await;
-                }
+                pace.keep(count).await;
             }
             Ok(())
         }

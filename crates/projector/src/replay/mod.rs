@@ -7,12 +7,14 @@
 
 mod compare;
 mod load;
+mod step;
 mod swap;
+mod turn;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -22,20 +24,16 @@ use events::{Partition, Position, Timestamp};
 use log::{Database, Reader};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
+
+use load::Pace;
+use step::Told;
+use turn::{Earlier, build, unlock};
 
 pub use compare::Difference;
+pub use step::{Phase, Step};
 
-use crate::{Error, Projection, Projector, batch::Standing, checkpoint, schema, trouble::or_stop};
-
-/// Any number: whoever replays a model holds the lock of that number and of the model's name.
-const REPLAY_LOCK: i32 = 0x1204;
-
-/// A replay waits so long for a Postgres that is away.
-const PATIENCE: Duration = Duration::from_secs(600);
-
-/// And looks so often whether it is back.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::{Error, Projection, Projector, batch::Standing, checkpoint, parking, schema};
 
 /// So far behind, the last steps to the live model's place are taken while it waits.
 const NEAR: usize = 500;
@@ -54,6 +52,8 @@ pub struct Options {
     pub verify: bool,
     /// Whether the swap is made though they differ.
     pub accept_differences: bool,
+    /// Whether the swap is made though the new model sets more events aside than the live one.
+    pub accept_parked: bool,
     /// Events of a transaction of the load: with many, its cost is nothing beside them; a few batches
     /// for each worker are held in memory.
     pub batch: usize,
@@ -61,58 +61,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let (verify, accept_differences) = (false, false);
-        Self { workers: 2, throttle: None, verify, accept_differences, batch: 20_000 }
-    }
-}
-
-/// What a replay is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Phase {
-    Loading,
-    Indexing,
-    CatchingUp,
-    Verifying,
-    Swapping,
-    Done,
-    Different,
-}
-
-impl Phase {
-    /// As it is written in the database and shown to people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Loading => "loading",
-            Self::Indexing => "indexing",
-            Self::CatchingUp => "catching up",
-            Self::Verifying => "verifying",
-            Self::Swapping => "swapping",
-            Self::Done => "done",
-            Self::Different => "different",
+        Self {
+            workers: 2,
+            throttle: None,
+            verify: false,
+            accept_differences: false,
+            accept_parked: false,
+            batch: 20_000,
         }
-    }
-}
-
-/// How far a replay is.
-#[derive(Debug, Clone, Copy)]
-pub struct Step {
-    /// What it is doing.
-    pub phase: Phase,
-    /// Events read, also by an earlier run that this one goes on with.
-    pub done: u64,
-    /// Events to read.
-    pub total: u64,
-    /// Since the run began, on average.
-    pub events_per_second: f64,
-}
-
-impl Step {
-    /// How long the rest will take at this rate.
-    pub fn eta(&self) -> Option<Duration> {
-        let left = self.total.saturating_sub(self.done) as f64;
-        (self.events_per_second > 0.0)
-            .then(|| Duration::from_secs_f64((left / self.events_per_second).min(1e9)))
     }
 }
 
@@ -131,6 +87,10 @@ pub struct Replayed {
     pub differences: Vec<Difference>,
     /// How many rows differ.
     pub different: u64,
+    /// Events that the new model has set aside, with those that wait behind them.
+    pub parked: u64,
+    /// The same of the live model.
+    pub parked_live: u64,
     /// Whether the new model is in place.
     pub swapped: bool,
 }
@@ -156,9 +116,18 @@ pub enum ReplayError {
     /// The live model could not be locked for the swap.
     #[error("{0} was in use without a pause; the same command tries the swap again")]
     Busy(&'static str),
+    /// The new model cannot be compared with the live one, which is behind it and stands still.
+    #[error(
+        "{0} does not move, and what is built is ahead of it: start its projector, or leave the \
+         comparison out"
+    )]
+    LiveStandsStill(&'static str),
     /// There is no replaced model to go back to.
     #[error("there is no earlier {0} to go back to")]
     NothingToGoBackTo(&'static str),
+    /// Postgres did not come back.
+    #[error("Postgres was away for ten minutes ({0}); the same command goes on from here")]
+    Away(Error),
     /// Whatever else went wrong.
     #[error(transparent)]
     Failed(#[from] Error),
@@ -182,44 +151,9 @@ pub struct Replay<P> {
     log: Reader,
     options: Options,
     told: Arc<Told>,
+    pace: Arc<Pace>,
     stop: CancellationToken,
     projection: std::marker::PhantomData<P>,
-}
-
-/// What others are told of a replay.
-struct Told {
-    step: watch::Sender<Step>,
-    begun: Instant,
-    /// Events that this run has loaded.
-    loaded: AtomicU64,
-    /// Events that were there when it began, and all there are.
-    before: AtomicU64,
-    total: AtomicU64,
-}
-
-impl Told {
-    fn phase(&self, phase: Phase) {
-        self.step.send_modify(|step| step.phase = phase);
-        self.tell();
-    }
-
-    fn loaded(&self, events: u64) {
-        self.loaded.fetch_add(events, Ordering::Relaxed);
-        self.tell();
-    }
-
-    fn tell(&self) {
-        let loaded = self.loaded.load(Ordering::Relaxed);
-        let done = self.before.load(Ordering::Relaxed) + loaded;
-        let total = self.total.load(Ordering::Relaxed).max(done);
-        let seconds = self.begun.elapsed().as_secs_f64();
-        self.step.send_modify(|step| {
-            (step.done, step.total) = (done, total);
-            if step.phase == Phase::Loading {
-                step.events_per_second = loaded as f64 / seconds.max(1e-3);
-            }
-        });
-    }
 }
 
 impl<P: Projection> Replay<P> {
@@ -239,7 +173,9 @@ impl<P: Projection> Replay<P> {
             total: AtomicU64::new(0),
         };
         let (database, told) = (database.clone(), Arc::new(told));
-        Self { database, log, options, told, stop, projection: std::marker::PhantomData }
+        let next = Mutex::new(tokio::time::Instant::now());
+        let pace = Arc::new(Pace { throttle: options.throttle, next });
+        Self { database, log, options, told, pace, stop, projection: std::marker::PhantomData }
     }
 
     /// How far it is, as it goes.
@@ -250,43 +186,22 @@ impl<P: Projection> Replay<P> {
     /// Builds, verifies if asked, and swaps. When Postgres goes away meanwhile, it waits for it and
     /// goes on from what was committed.
     pub async fn run(self) -> Result<Replayed, ReplayError> {
-        let mut lock = self.lock().await?;
+        let (mut lock, mut earlier) = self.lock().await?;
         loop {
-            let done = self.build_and_swap().await;
-            unlock(lock).await;
-            match done {
+            match self.build_and_swap(&earlier).await {
                 Err(ReplayError::Failed(error)) if error.is_outage() => {
                     tracing::warn!(model = P::SCHEMA, %error, "waiting for Postgres");
-                    lock = self.lock_again(error).await?;
+                    unlock(lock).await;
+                    (lock, earlier) = self.lock_again(error).await?;
                     tracing::info!(model = P::SCHEMA, "Postgres is back");
                 }
-                done => return done,
+                done => return self.end(lock, done).await,
             }
         }
     }
 
-    /// The lock once more, when Postgres is back.
-    async fn lock_again(&self, outage: Error) -> Result<PgConnection, ReplayError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            or_stop(&self.stop, tokio::time::sleep(LOOK)).await;
-            if self.stop.is_cancelled() {
-                return Err(ReplayError::Stopped);
-            }
-            match self.lock().await {
-                Err(ReplayError::Failed(error)) if error.is_outage() => {}
-                // Perhaps ours: the server may not have seen yet that its connection is gone.
-                Err(ReplayError::Running { .. }) => {}
-                done => return done,
-            }
-            if Instant::now() >= deadline {
-                return Err(ReplayError::Failed(outage));
-            }
-        }
-    }
-
-    async fn build_and_swap(&self) -> Result<Replayed, ReplayError> {
-        self.make_shadow().await?;
+    async fn build_and_swap(&self, earlier: &Earlier) -> Result<Replayed, ReplayError> {
+        self.make_shadow(earlier).await?;
         let mut shadow =
             Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow_schema::<P>())
                 .with_workers(self.options.workers);
@@ -314,6 +229,8 @@ impl<P: Projection> Replay<P> {
             compared: None,
             differences: Vec::new(),
             different: 0,
+            parked: 0,
+            parked_live: 0,
             swapped: false,
         };
 
@@ -323,7 +240,15 @@ impl<P: Projection> Replay<P> {
             self.told.phase(Phase::Verifying);
             self.verify(&mut shadow, &mut replayed).await?;
         }
-        if replayed.different > 0 && !self.options.accept_differences {
+        // Somebody may have skipped what it has set aside.
+        shadow.retry(None).await?;
+        replayed.parked = parking::count(shadow.pool(), &shadow_schema::<P>()).await?;
+        replayed.parked_live = parking::count(shadow.pool(), P::SCHEMA).await?;
+        let parks_more = replayed.parked > replayed.parked_live && self.live_is_built().await?;
+        let options = &self.options;
+        if (replayed.different > 0 && !options.accept_differences)
+            || (parks_more && !options.accept_parked)
+        {
             self.note(Phase::Different).await?;
             return Ok(replayed);
         }
@@ -336,10 +261,9 @@ impl<P: Projection> Replay<P> {
 
     /// Puts the model back that the last replay replaced, after bringing it up to date.
     pub async fn roll_back(self) -> Result<(), ReplayError> {
-        let lock = self.lock().await?;
+        let (lock, _) = self.lock().await?;
         let done = self.swap_back().await;
-        unlock(lock).await;
-        done
+        self.end(lock, done).await
     }
 
     async fn swap_back(&self) -> Result<(), ReplayError> {
@@ -353,6 +277,8 @@ impl<P: Projection> Replay<P> {
         let _notes = self.take_notes();
         self.told.phase(Phase::CatchingUp);
         self.catch_up(&mut earlier).await?;
+        // What was skipped since it was live is skipped in it too.
+        earlier.retry(None).await?;
         self.told.phase(Phase::Swapping);
         self.swap(&mut earlier, &old).await?;
         self.note(Phase::Done).await?;
@@ -370,55 +296,12 @@ impl<P: Projection> Replay<P> {
     }
 
     async fn throw_away(&self, schema: &str) -> Result<bool, ReplayError> {
-        let mut lock = self.lock().await?;
+        let (mut lock, _) = self.lock().await?;
         let there = schema::exists(&mut lock, schema).await?;
         schema::drop(&mut lock, schema).await?;
         self.note(Phase::Done).await?;
         unlock(lock).await;
         Ok(there)
-    }
-
-    /// Keeps everybody else from replaying the model for as long as the connection lives, which is
-    /// no longer than this process.
-    async fn lock(&self) -> Result<PgConnection, ReplayError> {
-        let mut connection = self.connect("public").await?;
-        let ours = sqlx::query_scalar!(
-            r#"select pg_try_advisory_lock($1, hashtext($2)) as "ours!""#,
-            REPLAY_LOCK,
-            P::NAME
-        )
-        .fetch_one(&mut connection)
-        .await?;
-        let here = (host(), i32::try_from(std::process::id()).unwrap_or(0));
-        if ours {
-            sqlx::query!(
-                "insert into projector.replays
-                     (model, phase, host, process, done, total, events_per_second)
-                 values ($1, 'loading', $2, $3, 0, 0, 0)
-                 on conflict (model) do update
-                 set phase = excluded.phase, host = excluded.host, process = excluded.process,
-                     started_at = clock_timestamp(), updated_at = clock_timestamp(), done = 0,
-                     total = 0, events_per_second = 0",
-                P::SCHEMA,
-                here.0,
-                here.1,
-            )
-            .execute(&mut connection)
-            .await?;
-            return Ok(connection);
-        }
-        let other = sqlx::query!(
-            "select host, process, started_at from projector.replays where model = $1",
-            P::SCHEMA
-        )
-        .fetch_optional(&mut connection)
-        .await?;
-        Err(ReplayError::Running {
-            model: P::SCHEMA,
-            host: other.as_ref().map_or_else(String::new, |other| other.host.clone()),
-            process: other.as_ref().map_or(0, |other| other.process),
-            since: Timestamp::new(other.map(|other| other.started_at).unwrap_or_default()),
-        })
     }
 
     /// A connection of one's own, whose statements may take as long as they need.
@@ -434,7 +317,7 @@ impl<P: Projection> Replay<P> {
     }
 
     /// The shadow as an earlier run left it, if it is of our shape and of this log; else a new one.
-    async fn make_shadow(&self) -> Result<(), ReplayError> {
+    async fn make_shadow(&self, earlier: &Earlier) -> Result<(), ReplayError> {
         let shadow = shadow_schema::<P>();
         let partitions: Vec<Partition> = self.log.heads().await?.into_keys().collect();
         let epoch = self.log.epoch().await?;
@@ -443,7 +326,10 @@ impl<P: Projection> Replay<P> {
         schema::lock(&mut transaction).await?;
         if schema::exists(&mut transaction, &shadow).await? {
             let projector = Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow);
+            let is_wanted = earlier.build == build()
+                && (!earlier.was_refused || self.options.accept_differences);
             let fits = match schema::check_shape::<P>(&mut transaction).await {
+                Ok(()) if !is_wanted => Err(Error::OtherShape(P::SCHEMA)),
                 Ok(()) => projector.load().await.map(drop),
                 Err(error) => Err(error),
             };
@@ -470,7 +356,7 @@ impl<P: Projection> Replay<P> {
     /// compared.
     async fn ends(&self) -> Result<BTreeMap<Partition, Position>, ReplayError> {
         let heads = self.log.heads().await?;
-        if !self.options.verify {
+        if !self.compares().await? {
             return Ok(heads);
         }
         let live = self.live().await?;
@@ -481,6 +367,18 @@ impl<P: Projection> Replay<P> {
                 (partition, head.min(live))
             })
             .collect())
+    }
+
+    /// Whether the new model is to be held against the live one.
+    async fn compares(&self) -> Result<bool, ReplayError> {
+        Ok(self.options.verify && self.live_is_built().await?)
+    }
+
+    /// Whether there is a live model that says anything: one that is not built yet does not.
+    async fn live_is_built(&self) -> Result<bool, ReplayError> {
+        let mut connection = self.connect(P::SCHEMA).await?;
+        Ok(schema::exists(&mut connection, P::SCHEMA).await?
+            && schema::is_built(&mut connection).await?)
     }
 
     /// Where the live model is; nothing if there is none.
@@ -522,16 +420,18 @@ impl<P: Projection> Replay<P> {
 
     /// Follows the log until little is left, as projectors do.
     async fn catch_up(&self, shadow: &mut Projector<P>) -> Result<(), ReplayError> {
+        let compares = self.compares().await?;
         loop {
             if self.stop.is_cancelled() {
                 return Err(ReplayError::Stopped);
             }
-            let taken = if self.options.verify {
+            let taken = if compares {
                 self.follow(shadow, &self.live().await?, STEP).await?
             } else {
                 shadow.step(None, STEP).await?
             };
             self.told.loaded(taken as u64);
+            self.pace.keep(taken).await;
             if taken < NEAR {
                 return Ok(());
             }
@@ -559,54 +459,6 @@ impl<P: Projection> Replay<P> {
         shadow.take_all(&events).await?;
         Ok(count)
     }
-
-    /// Writes down what a replay is doing, once a second, for whoever asks: also while nothing
-    /// changes, by which they see that it is alive.
-    fn take_notes(&self) -> AbortOnDropHandle<()> {
-        let (pool, steps) = (self.database.pool.clone(), self.steps());
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                let step = *steps.borrow();
-                if let Err(error) = write_down::<P>(&pool, step).await {
-                    tracing::debug!(%error, "the replay's progress is not written down");
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }))
-    }
-
-    /// Writes down how it ended.
-    async fn note(&self, phase: Phase) -> Result<(), ReplayError> {
-        self.told.phase(phase);
-        let step = *self.told.step.borrow();
-        write_down::<P>(&self.database.pool, step).await?;
-        Ok(())
-    }
-}
-
-/// Lets the next one in at once, and not when the server sees that the connection has ended.
-async fn unlock(mut connection: PgConnection) {
-    schema::run(&mut connection, "select pg_advisory_unlock_all()").await.ok();
-    connection.close().await.ok();
-}
-
-/// The last word, once written, stays.
-async fn write_down<P: Projection>(pool: &sqlx::PgPool, step: Step) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update projector.replays
-         set phase = $2, done = $3, total = $4, events_per_second = $5,
-             updated_at = clock_timestamp()
-         where model = $1
-             and ($2 in ('done', 'different') or phase not in ('done', 'different'))",
-        P::SCHEMA,
-        step.phase.name(),
-        i64::try_from(step.done).unwrap_or(i64::MAX),
-        i64::try_from(step.total).unwrap_or(i64::MAX),
-        step.events_per_second,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
 }
 
 /// The schema that a replay builds.
@@ -617,9 +469,4 @@ fn shadow_schema<P: Projection>() -> String {
 /// The schema that a replay has replaced.
 fn old_schema<P: Projection>() -> String {
     format!("{}_old", P::SCHEMA)
-}
-
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
 }

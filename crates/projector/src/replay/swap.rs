@@ -19,14 +19,13 @@ impl<P: Projection> Replay<P> {
         from: &str,
     ) -> Result<(), ReplayError> {
         let mut connection = self.connect("public").await?;
-        if from != old_schema::<P>() {
-            schema::drop(&mut connection, &old_schema::<P>()).await?;
-        }
         for attempt in 1..=ATTEMPTS {
             if self.stop.is_cancelled() {
                 return Err(ReplayError::Stopped);
             }
             if self.try_swap(&mut connection, projector, from).await? {
+                // Somebody may have skipped one since the new model was tried last.
+                Projector::<P>::new(&self.database, self.log.clone()).retry(None).await?;
                 return Ok(());
             }
             sleep(Duration::from_millis(u64::from(attempt).min(50) * 10)).await;
@@ -97,6 +96,10 @@ impl<P: Projection> Replay<P> {
             String::new()
         };
         let old = old_schema::<P>();
+        // Not before: a model that could not be swapped in has taken nothing away.
+        if there && from != old {
+            schema::drop(&mut transaction, &old).await?;
+        }
         let kept = if there {
             format!("alter schema {live}_replaced rename to {old};")
         } else {

@@ -65,6 +65,7 @@ fn event(
         StreamKind::Athlete => "`athlete-<athlete id>`",
         StreamKind::Exercises => "`exercises-<athlete id>`",
         StreamKind::Audit => "`audit-<athlete id>`",
+        StreamKind::Other(_) => return Err("a type of a stream that is not known".into()),
     };
     writeln!(page, "\n## {}\n{meaning}\n", kind.name)?;
     writeln!(
