@@ -316,7 +316,7 @@ async fn an_unknown_event_is_parked_alone(stream_kind: &str) {
     world
         .run(
             "set session_replication_role = replica;
-             update log.events set type = 'AuditRead' where type = 'TrophyPolished';
+             update log.events set type = 'AuditRead', stream_kind = 4 where type = 'TrophyPolished';
              set session_replication_role = origin",
         )
         .await;

@@ -21,7 +21,10 @@ async fn without_its_projector_the_product_says_what_is_missing() {
     client.get("/livez").await.expect(200);
     for path in ["/readyz", "/health"] {
         let answer = client.get(path).await.refused(503, "NOT_READY");
-        assert_eq!(answer.error_fields(), ["projection history_v3", "projection stats_v1"]);
+        assert_eq!(
+            answer.error_fields(),
+            ["projection history_v3", "projection records_v1", "projection stats_v1",]
+        );
         answer.header("retry-after");
     }
     // Commands go on; queries say when to come back.

@@ -230,7 +230,7 @@ async fn unknown_events_are_shown_and_a_page_looks_at_so_many_rows() {
     assert_eq!(found.iter().map(place).collect::<Vec<_>>(), places_of(&app, partition).await);
     let dreamt: Vec<&Value> = found.iter().filter(|event| event["type"] == "SetDreamt").collect();
     assert_eq!(dreamt.len(), 12_001);
-    assert!(dreamt[0]["stream"].as_str().unwrap().starts_with("99-"));
+    assert!(dreamt[0]["stream"].as_str().unwrap().starts_with("kind99-"));
     assert_eq!(dreamt[0]["metadata"], json!({ "mood": 1 }));
     assert_eq!(dreamt[0]["payload"], json!({ "depth": 1.5 }));
     assert_eq!(dreamt[12_000]["payload"], "{not json", "text");

@@ -322,8 +322,10 @@ async fn sets_that_come_side_by_side_all_get_in() {
     callers.join_all().await;
     let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
     let sets: i64 = sqlx::query_scalar(
-        "select count(distinct version) from log.events where type = 'SetLogged'",
+        "select count(distinct version) from log.events
+         where type = 'SetLogged' and stream_id = $1",
     )
+    .bind(workout.rsplit_once('/').unwrap().1.parse::<uuid::Uuid>().unwrap())
     .fetch_one(&mut owner)
     .await
     .unwrap();

@@ -72,6 +72,13 @@ pub enum ReadError {
 impl Stored {
     /// The event behind the bytes, at the current version of its type; personal fields sealed.
     pub fn decode(&self) -> Result<Recorded, ReadError> {
+        if let StreamKind::Other(_) = self.id.stream.kind {
+            return Err(ReadError::Corrupt {
+                partition: self.partition,
+                position: self.position,
+                what: "its stream is of a kind that this program does not know",
+            });
+        }
         let event = Event::decode(&self.kind, self.kind_version, &self.payload)
             .map_err(|source| ReadError::Decode { id: self.id.to_string(), source })?;
         Ok(Recorded {

@@ -6,7 +6,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use events::{AthleteId, Epoch, Event, EventId, Partition, Position, Timestamp};
+use events::{
+    AthleteId, Epoch, Event, EventId, Partition, Position, Stream, StreamKind, Timestamp,
+};
 use log::{Reader, Stored};
 use sqlx::{Acquire, PgConnection, PgPool};
 
@@ -75,7 +77,15 @@ pub(crate) enum What {
 
 impl What {
     /// Reads a payload, if the projection takes such events.
-    pub(crate) fn read<P: Projection>(kind: &str, version: i16, payload: Option<&str>) -> Self {
+    pub(crate) fn read<P: Projection>(
+        stream: Stream,
+        kind: &str,
+        version: i16,
+        payload: Option<&str>,
+    ) -> Self {
+        if let StreamKind::Other(_) = stream.kind {
+            return Self::Unknown(kind.to_owned());
+        }
         if !P::TYPES.contains(&kind) {
             let known = events::TYPES.iter().any(|known| known.name == kind);
             return if known { Self::Passes } else { Self::Unknown(kind.to_owned()) };
@@ -95,7 +105,12 @@ impl Item {
             epoch: stored.epoch,
             id: stored.id,
             recorded_at: stored.recorded_at,
-            what: What::read::<P>(&stored.kind, stored.kind_version, Some(&stored.payload)),
+            what: What::read::<P>(
+                stored.id.stream,
+                &stored.kind,
+                stored.kind_version,
+                Some(&stored.payload),
+            ),
         }
     }
 

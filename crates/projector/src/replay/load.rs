@@ -207,7 +207,7 @@ impl<P: Projection> Reader<P> {
             epoch: raw.epoch,
             id: raw.id,
             recorded_at: raw.recorded_at,
-            what: What::read::<P>(raw.kind, raw.kind_version, raw.payload),
+            what: What::read::<P>(raw.id.stream, raw.kind, raw.kind_version, raw.payload),
         };
         if item.position > left.next {
             self.held.insert((partition, item.position), item);
