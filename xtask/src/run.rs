@@ -34,6 +34,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false },
     Program { call: "bench beside", file: "beside", given: &[Postgres], own: &[], product: true },
     Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false },
+    Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false },
     Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "bench replay", file: "replay", given: &[Postgres], own: &[], product: false },
     Program { call: "bench scale", file: "scale", given: &[Postgres], own: &[], product: true },
