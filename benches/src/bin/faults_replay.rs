@@ -21,6 +21,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use benches::Server;
 use clap::Parser;
+use projections::MODELS;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use servers::Account;
@@ -163,8 +164,8 @@ impl World {
         // A shadow that a killed replay has left would go on with what was disturbed.
         self.expect_good(&["replay", "abandon", "history"]).await?;
         let mut differ = 0;
-        for model in ["history", "stats"] {
-            let (good, said) = self.command(&["replay", model, "--verify"]).await?;
+        for model in MODELS {
+            let (good, said) = self.command(&["replay", model.name, "--verify"]).await?;
             eprintln!("{said}");
             differ += u64::from(!good);
         }
@@ -244,7 +245,7 @@ impl World {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let (good, said) = self.command(&["status"]).await?;
-            if good && said.matches(" current ").count() == 2 {
+            if good && said.matches(" current ").count() == MODELS.len() {
                 return Ok(());
             }
             if Instant::now() > deadline {
