@@ -162,6 +162,7 @@ fn set_logged(version: Version, with_notes: bool) -> Result<SetLogged> {
             notes: with_notes.then(|| Personal::Clear(notes.to_owned())),
             performed_at: Clock::system().now(),
         },
+        unusual: false,
     })
 }
 

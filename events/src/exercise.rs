@@ -67,6 +67,11 @@ impl Measurement {
         !matches!(self, Self::RepsOnly | Self::Duration | Self::DistanceDuration)
     }
 
+    /// Whether the bodyweight of the day is part of what is lifted.
+    pub fn has_bodyweight(self) -> bool {
+        matches!(self, Self::WeightedBodyweight | Self::AssistedBodyweight)
+    }
+
     /// Whether a set of this kind can have repetitions.
     pub fn has_reps(self) -> bool {
         matches!(

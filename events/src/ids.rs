@@ -93,6 +93,10 @@ id! {
     /// A logged set, unique among those of its owner.
     SetId
 }
+id! {
+    /// A weighing of the body, unique among those of its owner.
+    BodyweightId
+}
 
 /// An exercise: one of the system library, by its slug, or an athlete's own, by its UUID.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,17 +201,23 @@ pub enum StreamKind {
     Workout,
     /// `audit-<athlete id>`: who read the audits of the athlete's records.
     Audit,
+    /// `body-<athlete id>`: what the athlete weighed.
+    Body,
+    /// `records-<athlete id>`: what was announced of the athlete's records.
+    Records,
     /// One that only a newer program knows, by its stored number: shown as `kind9-<id>`.
     Other(i16),
 }
 
 impl StreamKind {
     /// The numbers are stored: never reuse one.
-    const ALL: [(StreamKind, i16, &str); 4] = [
+    const ALL: [(StreamKind, i16, &str); 6] = [
         (StreamKind::Athlete, 1, "athlete"),
         (StreamKind::Exercises, 2, "exercises"),
         (StreamKind::Workout, 3, "workout"),
         (StreamKind::Audit, 4, "audit"),
+        (StreamKind::Body, 5, "body"),
+        (StreamKind::Records, 6, "records"),
     ];
 
     /// The stored number of the kind.
@@ -262,6 +272,16 @@ impl Stream {
     /// The stream of those who read an athlete's audits.
     pub fn audit(athlete: AthleteId) -> Self {
         Self { kind: StreamKind::Audit, id: athlete.uuid() }
+    }
+
+    /// The stream of what an athlete weighed.
+    pub fn body(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Body, id: athlete.uuid() }
+    }
+
+    /// The stream of what was announced of an athlete's records.
+    pub fn records(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Records, id: athlete.uuid() }
     }
 
     /// The stream of one workout.

@@ -7,11 +7,13 @@
 
 mod athlete;
 mod audit;
+mod body;
 mod exercise;
 mod ids;
 mod metadata;
 mod personal;
 mod public;
+mod record;
 mod recorded;
 mod registry;
 mod timestamp;
@@ -19,25 +21,34 @@ mod values;
 mod weight;
 mod workout;
 
-pub use athlete::{AthleteRegistered, TimeZone, Units};
+pub use athlete::{
+    AthleteRegistered, Channels, Experience, Goal, Notifications, Privacy, ProfileChanged, Sex,
+    Theme, TimeZone, Units,
+};
 pub use audit::{AuditRead, AuditSubject};
+pub use body::{BodyweightCorrected, BodyweightMeasured, BodyweightRemoved, Weighing};
 pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
-pub use ids::{AthleteId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId};
+pub use ids::{
+    AthleteId, BodyweightId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId,
+};
 pub use metadata::{Actor, Channel, Metadata};
 pub use personal::{Personal, PersonalField};
 pub use public::{Family, public_schema};
+pub use record::{
+    PRAchieved, PRRevoked, RecordHolder, RecordKind, RecordMoved, RecordsRestated, RestatedBecause,
+};
 pub use recorded::{Epoch, EventId, Partition, Position, Recorded, Version};
 pub use registry::{DecodeError, Event, EventType, TYPES};
 pub use timestamp::Timestamp;
 pub use values::{
-    Energy, FormScore, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness, SupersetId,
-    Text,
+    BirthYear, Energy, FormScore, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness,
+    SupersetId, Text,
 };
 pub use weight::{
-    CustomMetric, DistanceUnit, KG_PER_LB, Metres, MetricKind, Number, Weight, WeightUnit,
+    CustomMetric, DistanceUnit, Height, KG_PER_LB, Metres, MetricKind, Number, Weight, WeightUnit,
 };
 pub use workout::{
-    ExerciseNoted, Feeling, ImportFormat, SetCorrected, SetKind, SetLogged, SetRemoved, SetValues,
-    Side, Visibility, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
-    WorkoutStarted,
+    ExerciseNoted, Feeling, ImportFormat, SetConfirmed, SetCorrected, SetKind, SetLogged,
+    SetRemoved, SetValues, Side, Visibility, WorkoutCompleted, WorkoutDetails,
+    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
 };

@@ -5,9 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    AthleteRegistered, AuditRead, CustomExerciseCreated, ExerciseNoted, Family, PersonalField,
-    SetCorrected, SetLogged, SetRemoved, StreamKind, WorkoutCompleted, WorkoutDetailsChanged,
-    WorkoutDiscarded, WorkoutStarted, public, workout,
+    AthleteRegistered, AuditRead, BodyweightCorrected, BodyweightMeasured, BodyweightRemoved,
+    CustomExerciseCreated, ExerciseNoted, Family, PRAchieved, PRRevoked, PersonalField,
+    ProfileChanged, RecordsRestated, SetConfirmed, SetCorrected, SetLogged, SetRemoved, StreamKind,
+    WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted, public, workout,
 };
 
 /// Stored bytes are not an event that this program knows.
@@ -167,15 +168,23 @@ macro_rules! registry {
 
 registry! {
     AthleteRegistered = 1 on Athlete, Some(Family::Athletes);
+    ProfileChanged = 1 on Athlete, Some(Family::Athletes);
+    BodyweightMeasured = 1 on Body, None;
+    BodyweightCorrected = 1 on Body, None;
+    BodyweightRemoved = 1 on Body, None;
     CustomExerciseCreated = 1 on Exercises, Some(Family::Training);
     WorkoutStarted = 1 on Workout, Some(Family::Training);
     WorkoutDetailsChanged = 1 on Workout, Some(Family::Training);
     SetLogged = 2 on Workout, Some(Family::Training), from { 1 => workout::set_with_side };
     SetCorrected = 2 on Workout, Some(Family::Training), from { 1 => workout::set_with_side };
+    SetConfirmed = 1 on Workout, Some(Family::Training);
     SetRemoved = 1 on Workout, Some(Family::Training);
     ExerciseNoted = 1 on Workout, Some(Family::Training);
     WorkoutCompleted = 1 on Workout, Some(Family::Training);
     WorkoutDiscarded = 1 on Workout, Some(Family::Training);
+    PRAchieved = 1 on Records, Some(Family::Records);
+    PRRevoked = 1 on Records, Some(Family::Records);
+    RecordsRestated = 1 on Records, Some(Family::Records);
     AuditRead = 1 on Audit, None;
 }
 

@@ -123,6 +123,10 @@ bounded! {
     /// How well an exercise was executed, in points of 100.
     FormScore: u8, 0..=100
 }
+bounded! {
+    /// The year somebody was born in.
+    BirthYear: u16, 1900..=2100
+}
 
 /// Rating of perceived exertion, 1 to 10 in halves; a JSON number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

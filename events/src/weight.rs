@@ -143,6 +143,47 @@ impl JsonSchema for Metres {
     }
 }
 
+/// How tall somebody is: 50 to 280 centimetres with at most one decimal; a JSON string in events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Height(Decimal);
+
+impl Height {
+    /// Takes centimetres.
+    pub fn new(centimetres: Decimal) -> Result<Self, OutOfRange> {
+        let centimetres = centimetres.normalize();
+        if centimetres < dec!(50) || centimetres > dec!(280) {
+            return Err(OutOfRange("from 50 to 280 centimetres"));
+        }
+        if centimetres.scale() > 1 {
+            return Err(OutOfRange("a number with at most 1 decimal"));
+        }
+        Ok(Self(centimetres))
+    }
+
+    /// The height in centimetres.
+    pub fn get(self) -> Decimal {
+        self.0
+    }
+}
+
+impl JsonSchema for Height {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Height".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = DecimalText::json_schema(generator);
+        schema.insert("x-unit".to_owned(), "cm".into());
+        schema.insert("x-bounds".to_owned(), "50 to 280, at most 1 decimal".into());
+        schema
+    }
+}
+
 /// Something else that a set is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -189,7 +230,7 @@ impl CustomMetric {
 }
 
 /// The schema of a decimal in an event: a JSON string.
-struct DecimalText;
+pub(crate) struct DecimalText;
 
 impl JsonSchema for DecimalText {
     fn inline_schema() -> bool {

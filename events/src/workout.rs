@@ -107,6 +107,10 @@ pub struct SetLogged {
     pub set_id: SetId,
     /// What was performed.
     pub set: SetValues,
+    /// Whether it is ten times or more what was known of the athlete then. Ironledger says so, for
+    /// somebody to ask; `SetConfirmed` answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unusual: bool,
 }
 
 impl SetLogged {
@@ -123,6 +127,10 @@ pub struct SetCorrected {
     pub set_id: SetId,
     /// What was performed in truth.
     pub set: SetValues,
+    /// Whether it is ten times or more what was known of the athlete then. Ironledger says so, for
+    /// somebody to ask; `SetConfirmed` answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unusual: bool,
 }
 
 impl SetCorrected {
@@ -139,6 +147,19 @@ pub struct SetRemoved {
 }
 
 impl SetRemoved {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        Vec::new()
+    }
+}
+
+/// A set that was far beyond what was known of the athlete is right all the same. Said by the athlete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetConfirmed {
+    /// Which set.
+    pub set_id: SetId,
+}
+
+impl SetConfirmed {
     pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
         Vec::new()
     }

@@ -4,19 +4,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use events::{
-    AthleteId, AthleteRegistered, CustomExerciseCreated, Muscle, PersonalField, TimeZone,
+    AthleteId, CustomExerciseCreated, Event, ExerciseId, Muscle, PersonalField, TimeZone,
 };
-use projector::{Projection, Tables, row};
+use projector::{Happened, Projection, Tables, row};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 use web::Error;
 
-use crate::{Context, context, represent::Known};
+use crate::{Context, context, represent::Known, weighings::Reweighed};
 
 row! {
-    struct Athlete in "athletes" by 1 {
-        owner: Uuid,
-        time_zone: String,
+    pub(crate) struct Athlete in "athletes" by 1 {
+        pub(crate) owner: Uuid,
+        pub(crate) time_zone: String,
     }
 }
 
@@ -31,32 +31,59 @@ row! {
 /// What a batch says of athletes.
 #[derive(Default)]
 pub(crate) struct Athletes {
-    zones: BTreeMap<AthleteId, TimeZone>,
+    /// With the days of those who had others before, which then are other days.
+    zones: BTreeMap<AthleteId, (TimeZone, Option<Reweighed>)>,
     exercises: BTreeMap<(AthleteId, Uuid), CustomExerciseCreated>,
 }
 
 impl Athletes {
-    pub(crate) fn registered(&mut self, owner: AthleteId, registered: AthleteRegistered) {
-        self.zones.insert(owner, registered.time_zone);
+    /// Takes an event of an athlete's registration, profile or own exercises; others it passes over.
+    pub(crate) fn take(&mut self, happened: &Happened) {
+        let (owner, partition) = (happened.owner, happened.partition);
+        match &happened.event {
+            Event::AthleteRegistered(registered) => {
+                self.zones.insert(owner, (registered.time_zone, None));
+            }
+            Event::ProfileChanged(changed) => {
+                let recorded_at = happened.recorded_at.utc();
+                let days = Reweighed { owner, partition, recorded_at, from: None };
+                self.zones.insert(owner, (changed.time_zone, Some(days)));
+            }
+            Event::CustomExerciseCreated(created) => {
+                self.exercises.insert((owner, created.exercise_id), created.clone());
+            }
+            _ => {}
+        }
     }
 
-    pub(crate) fn created(&mut self, owner: AthleteId, created: CustomExerciseCreated) {
-        self.exercises.insert((owner, created.exercise_id), created);
-    }
-
-    pub(crate) async fn write(self, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
-        let zones = self.zones.into_iter().map(|(owner, zone)| Athlete {
-            owner: owner.uuid(),
-            time_zone: zone.0.name().to_owned(),
-        });
-        tables.upsert(zones).await?;
+    /// Brings the rows up to date, and answers whose days are others than before.
+    pub(crate) async fn write(
+        self,
+        tables: &mut Tables<'_>,
+    ) -> Result<Vec<Reweighed>, sqlx::Error> {
+        let changing = self.zones.iter().filter(|(_, (_, days))| days.is_some());
+        let changing: Vec<(Uuid,)> = changing.map(|(owner, _)| (owner.uuid(),)).collect();
+        let known: Vec<Athlete> = tables.read(changing).await?;
+        let known: HashMap<Uuid, String> =
+            known.into_iter().map(|row| (row.owner, row.time_zone)).collect();
+        let (mut rows, mut moved) = (Vec::new(), Vec::new());
+        for (owner, (zone, days)) in self.zones {
+            let (owner, time_zone) = (owner.uuid(), zone.0.name().to_owned());
+            if known.get(&owner) == Some(&time_zone) {
+                continue;
+            }
+            moved.extend(days.filter(|_| known.contains_key(&owner)));
+            rows.push(Athlete { owner, time_zone });
+        }
+        tables.upsert(rows).await?;
         let mut exercises = Vec::with_capacity(self.exercises.len());
         for ((owner, exercise), created) in self.exercises {
             let created = serde_json::to_string(&created)
                 .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
             exercises.push(CustomExercise { owner: owner.uuid(), exercise, created });
         }
-        tables.upsert(exercises).await
+        tables.upsert(exercises).await?;
+        Ok(moved)
     }
 }
 
@@ -101,4 +128,28 @@ pub(crate) async fn custom_exercises<P: Projection>(
         (created.exercise_id, custom)
     });
     Ok(exercises.collect())
+}
+
+/// What is known of exercises: of the library, and of the athlete's own.
+pub(crate) struct Exercises(HashMap<Uuid, Custom>);
+
+impl Exercises {
+    /// As a model knows them.
+    pub(crate) async fn of<P: Projection>(
+        context: &Context,
+        owner: AthleteId,
+    ) -> Result<Self, Error> {
+        Ok(Self(custom_exercises::<P>(context, owner).await?))
+    }
+
+    pub(crate) fn get(&self, exercise: &ExerciseId) -> Option<Known> {
+        Known::find(exercise, |id| self.0.get(&id).map(|custom| custom.known.clone()))
+    }
+
+    /// The exercise of a path: 404 if the athlete has none such.
+    pub(crate) fn named(&self, path: &str) -> Result<(ExerciseId, Known), Error> {
+        let exercise: ExerciseId = path.parse().map_err(|_| Error::not_found("exercise"))?;
+        let known = self.get(&exercise).ok_or_else(|| Error::not_found("exercise"))?;
+        Ok((exercise, known))
+    }
 }

@@ -1,11 +1,9 @@
-//! When do an athlete's days begin and end?
-//!
-//! Worked out here and not by Postgres, which knows the time zones of the machine it runs on:
-//! recent systems leave older names such as `US/Pacific` out.
+//! One end of a span of time, as queries name it.
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
+use domain::days::begins;
 use events::{TimeZone, Timestamp};
 use serde::{Deserialize, Deserializer, de};
 
@@ -47,15 +45,6 @@ impl<'de> Deserialize<'de> for Edge {
             .or_else(|| text.parse().ok().filter(in_range).map(Self::Day))
             .ok_or_else(|| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
     }
-}
-
-/// The first instant of a local day. Where clocks are set forward at midnight, or a whole day is
-/// skipped, that is the first instant after the gap.
-fn begins(day: NaiveDate, zone: TimeZone) -> DateTime<Utc> {
-    let midnight = day.and_time(NaiveTime::MIN);
-    let quarters = (0..=96).map(|quarter| midnight + TimeDelta::minutes(15 * quarter));
-    let found = quarters.filter_map(|local| zone.0.from_local_datetime(&local).earliest()).next();
-    found.map_or_else(|| midnight.and_utc(), |at| at.to_utc())
 }
 
 #[cfg(test)]

@@ -4,20 +4,25 @@ mod athlete;
 mod context;
 mod days;
 pub mod history;
+mod lifts;
 pub mod records;
 pub mod represent;
 pub mod stats;
+pub mod strength;
 mod training;
+mod weighings;
 
 use history::History;
 use projector::{Model, Projection};
 use records::Records;
 use stats::Stats;
+use strength::Strength;
 
 pub use context::{Context, database};
 
 /// Every read model.
-pub const MODELS: &[Model] = &[model::<History>(), model::<Stats>(), model::<Records>()];
+pub const MODELS: &[Model] =
+    &[model::<History>(), model::<Stats>(), model::<Records>(), model::<Strength>()];
 
 const fn model<P: Projection>() -> Model {
     Model { name: P::NAME, schema: P::SCHEMA }
@@ -39,6 +44,10 @@ macro_rules! with_model {
             }
             "records" => {
                 type $projection = $crate::records::Records;
+                Some($code)
+            }
+            "strength" => {
+                type $projection = $crate::strength::Strength;
                 Some($code)
             }
             _ => None,

@@ -1,10 +1,10 @@
 //! How workouts and sets look in answers, whichever route gives them.
 
-use domain::{Totals, library::Library, totals, workout};
+use domain::{Totals, body::Bodyweights, library::Library, totals, workout};
 use events::{
     CustomMetric, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
-    MetricKind, Number, Personal, SetId, SetKind, Side, Timestamp, Visibility, Weight, WeightUnit,
-    WorkoutDetails, WorkoutId,
+    MetricKind, Number, Personal, SetId, SetKind, Side, TimeZone, Timestamp, Visibility, Weight,
+    WeightUnit, WorkoutDetails, WorkoutId,
 };
 use rust_decimal::RoundingStrategy;
 use schemars::JsonSchema;
@@ -57,6 +57,8 @@ pub struct Set {
     pub superset_id: Option<u16>,
     pub notes: Option<String>,
     pub performed_at: Timestamp,
+    /// Ten times or more what was known of the athlete when it was said, and not confirmed: ask them.
+    pub unusual: bool,
 }
 
 /// Which exercise something is of.
@@ -131,18 +133,30 @@ pub struct Parts {
     pub imported_from: Option<ImportFormat>,
     pub sets: Vec<(workout::Set, Option<Known>)>,
     pub noted: Vec<(ExerciseNoted, Option<Known>)>,
+    /// What the athlete weighed; may be left out where no set [weighs](Self::weighs).
+    pub bodyweights: Bodyweights,
+    /// Where the athlete's days begin and end.
+    pub zone: TimeZone,
 }
 
 impl Parts {
+    /// Whether the bodyweight of the day is part of what was lifted in some set.
+    pub fn weighs(&self) -> bool {
+        let known = self.sets.iter().filter_map(|(_, known)| known.as_ref());
+        known.into_iter().any(|known| known.measurement.has_bodyweight())
+    }
+
     /// Shows the workout with the totals of all its sets, and of the sets and notes those of the
     /// exercises that `shown` takes. Notes come in the order of their exercises' first sets, those
     /// without sets at the end.
     pub fn show(self, unit: Option<WeightUnit>, shown: impl Fn(&ExerciseId) -> bool) -> Workout {
-        let counted = self
-            .sets
-            .iter()
-            .filter_map(|(set, known)| Some((&set.values, known.as_ref()?.measurement)));
-        let totals = totals(counted, None, self.details.started_at, self.completed_at);
+        let counted = self.sets.iter().filter_map(|(set, known)| {
+            let measurement = known.as_ref()?.measurement;
+            let on_its_day = || self.bodyweights.on(set.values.performed_at, self.zone);
+            let bodyweight = if measurement.has_bodyweight() { on_its_day() } else { None };
+            Some((&set.values, measurement, bodyweight))
+        });
+        let totals = totals(counted, self.details.started_at, self.completed_at);
         let mut noted = self.noted;
         noted.retain(|(noted, _)| !noted.is_empty() && shown(&noted.exercise));
         noted.sort_by_cached_key(|(noted, _)| {
@@ -201,6 +215,7 @@ pub fn show_set(set: workout::Set, known: Option<&Known>, unit: Option<WeightUni
         superset_id: values.superset_id.map(|id| id.get()),
         notes: clear(values.notes),
         performed_at: values.performed_at,
+        unusual: set.unusual,
     }
 }
 

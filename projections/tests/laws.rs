@@ -1,6 +1,6 @@
 //! Every projection, held to the laws.
 
-use projections::{history::History, records::Records, stats::Stats};
+use projections::{history::History, records::Records, stats::Stats, strength::Strength};
 use testkit::laws;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,4 +16,9 @@ async fn stats_keeps_the_laws() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_keep_the_laws() {
     laws::hold::<Records>(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strength_keeps_the_laws() {
+    laws::hold::<Strength>(1).await;
 }

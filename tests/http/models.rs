@@ -79,7 +79,7 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
     let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
     owner
         .execute(
-            "update history_v3.checkpoints set updated_at = updated_at - interval '1 hour';
+            "update history_v4.checkpoints set updated_at = updated_at - interval '1 hour';
              set session_replication_role = replica;
              update log.events set recorded_at = recorded_at - interval '40 seconds'",
         )
@@ -87,11 +87,11 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
         .unwrap();
     let (status, said) = app.run(&["status", "--partitions"]).await;
     assert!(!status.success(), "{said}");
-    let line = said.lines().find(|line| line.starts_with("history_v3")).unwrap();
+    let line = said.lines().find(|line| line.starts_with("history_v4")).unwrap();
     assert!(line.contains("stuck"), "{said}");
     assert!(said.contains("partition 15"), "{said}");
     // The other one is behind, and was moved a moment ago.
-    let line = said.lines().find(|line| line.starts_with("stats_v1")).unwrap();
+    let line = said.lines().find(|line| line.starts_with("stats_v2")).unwrap();
     assert!(line.contains("behind"), "{said}");
 }
 
@@ -130,12 +130,12 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     };
     let api = measured(&["api", "--listen", "127.0.0.1:0"], &app.database.api_url());
     let samples = scrape(&api).await;
-    let missing = r#"ironledger_projection_state{model="history_v3",state="missing"}"#;
+    let missing = r#"ironledger_projection_state{model="history_v4",state="missing"}"#;
     assert_eq!(samples[missing], 1.0, "{samples:?}");
 
     let projector = measured(&["projector", "--all"], &app.database.projector_url());
     let lag = |samples: &std::collections::BTreeMap<String, f64>, of: &str| {
-        let name = format!("ironledger_projection_{of}{{model=\"history_v3\"");
+        let name = format!("ironledger_projection_{of}{{model=\"history_v4\"");
         samples
             .iter()
             .filter(|(sample, _)| sample.starts_with(&name))
@@ -144,8 +144,8 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     };
     eventually("a model that has everything", async || {
         let samples = scrape(&projector).await;
-        let current = r#"ironledger_projection_state{model="history_v3",state="current"}"#;
-        let done = samples.get(r#"ironledger_projected_events_total{model="history_v3"}"#)? >= &3.0;
+        let current = r#"ironledger_projection_state{model="history_v4",state="current"}"#;
+        let done = samples.get(r#"ironledger_projected_events_total{model="history_v4"}"#)? >= &3.0;
         (done && samples[current] == 1.0 && lag(&samples, "lag_events") == 0.0).then_some(())
     })
     .await;
@@ -167,8 +167,8 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     let projector = measured(&["projector", "history"], &app.database.projector_url());
     eventually("a parked event", async || {
         let samples = scrape(&projector).await;
-        let parked = r#"ironledger_parked_events_total{model="history_v3"}"#;
-        let failed = r#"ironledger_projection_parked_events{model="history_v3",kind="failed"}"#;
+        let parked = r#"ironledger_parked_events_total{model="history_v4"}"#;
+        let failed = r#"ironledger_projection_parked_events{model="history_v4",kind="failed"}"#;
         (samples.get(parked) == Some(&1.0) && samples[failed] == 1.0).then_some(())
     })
     .await;
@@ -295,8 +295,8 @@ async fn operators_see_retry_and_skip_parked_events() {
     let (_, said) = operate(&app, &["parked", "list"]).await;
     assert!(said.lines().any(|line| line.starts_with("stats ")), "{said}");
     let (_, doctor) = app.run(&["doctor"]).await;
-    assert!(doctor.contains("stats_v1 is parked"), "{doctor}");
-    assert!(!doctor.contains("history_v3 is parked"), "{doctor}");
+    assert!(doctor.contains("stats_v2 is parked"), "{doctor}");
+    assert!(!doctor.contains("history_v4 is parked"), "{doctor}");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     assert_eq!(stored.len(), 8);
     stored.extend(log_of(&app, &athlete, "metadata").await);
     for table in ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"] {
-        let sql = format!("select t::text from history_v3.{table} t where owner = $1");
+        let sql = format!("select t::text from history_v4.{table} t where owner = $1");
         let found = rows(&app, &athlete, &sql).await;
         assert!(!found.is_empty(), "{table}");
         stored.extend(found);

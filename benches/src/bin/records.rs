@@ -70,7 +70,8 @@ async fn main() -> Result<()> {
         lives.push(world.live(&pool, Partition(number), sets).await?);
     }
     let reader = world.log.reader().clone();
-    let mut projector = Projector::<Records>::new(&database.connect_projector(), reader);
+    let mut projector = Projector::<Records>::new(&database.connect_projector(), reader)
+        .with_keys(Some(database.projector_keys()));
     projector.prepare().await?;
     while projector.step(None, 2_000).await? > 0 {}
 
@@ -85,11 +86,17 @@ async fn main() -> Result<()> {
                 step(&mut projector).await?;
             }
             let usual = world.set(None)?;
-            world.tell(life, SetLogged { set_id: world.set_id()?, set: usual }.into()).await?;
+            world
+                .tell(
+                    life,
+                    SetLogged { set_id: world.set_id()?, set: usual, unusual: false }.into(),
+                )
+                .await?;
             logging[number].push(step(&mut projector).await?);
 
             // The best there ever was, somewhere in the ten years, and then it never was.
-            let best = SetLogged { set_id: world.set_id()?, set: world.set(Some(400))? };
+            let best =
+                SetLogged { set_id: world.set_id()?, set: world.set(Some(400))?, unusual: false };
             let set_id = best.set_id;
             world.tell(life, best.into()).await?;
             step(&mut projector).await?;
@@ -98,7 +105,7 @@ async fn main() -> Result<()> {
 
             let began = Instant::now();
             let best: String = sqlx::query_scalar(
-                "select best from records_v1.spans
+                "select best from records_v2.spans
                  where owner = $1 and exercise = $2 and level = 0 and span = 0",
             )
             .bind(life.id.uuid())
@@ -147,7 +154,7 @@ impl World {
             for _ in 0..SETS_OF_A_WORKOUT {
                 let mut set = self.set(None)?;
                 set.performed_at = at;
-                events.push(SetLogged { set_id: self.set_id()?, set }.into());
+                events.push(SetLogged { set_id: self.set_id()?, set, unusual: false }.into());
             }
             self.append(&mut life, events).await?;
         }

@@ -146,7 +146,8 @@ async fn measure<P: Projection>(
             ..Options::default()
         };
         let reader = Reader::open(&projector);
-        let replay = Replay::<P>::new(&projector, reader, options, CancellationToken::new());
+        let replay = Replay::<P>::new(&projector, reader, options, CancellationToken::new())
+            .with_keys(Some(database.projector_keys()));
         let replayed = replay.run().await?;
         ensure!(replayed.swapped && replayed.events == events, "{replayed:?}");
         let rate = replayed.events as f64 / replayed.took.as_secs_f64();

@@ -3,14 +3,22 @@
 //! Pure: a decider takes the state, the command and the time, and gives events or a [`Rejection`];
 //! nothing here reads a clock, draws a random number or does input or output.
 
+pub mod announcements;
+pub mod body;
+pub mod days;
 pub mod exercises;
 pub mod library;
 pub mod one_rep_max;
+pub mod points;
+pub mod profile;
 pub mod records;
 mod rejection;
 pub mod search;
+pub mod standards;
 mod streaks;
+pub mod strength;
 mod totals;
+pub mod usual;
 pub mod workout;
 
 pub use rejection::{Invalid, Patch, Rejection};

@@ -295,6 +295,9 @@ pub struct Session {
     /// Repetitions times weight of those sets that have both; rounded to 0.001 kg.
     #[serde(rename = "v")]
     pub volume_kg: Decimal,
+    /// Whether it may still change by itself: the workout goes on, or a set of it is unusual.
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
 }
 
 impl Session {
@@ -303,56 +306,106 @@ impl Session {
     }
 }
 
-/// The sets, and the session, that hold the records of a span of time.
+/// The sets and sessions that hold the records of a span of time: the records of all there is, and
+/// those without what is unusual and sessions that are open, which is what is told to others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Best {
     /// Those that hold at least one record, in the order of logging.
     #[serde(rename = "s")]
     pub sets: Vec<Performed>,
-    /// The workout with the most volume.
-    #[serde(rename = "w", skip_serializing_if = "Option::is_none", default)]
-    pub session: Option<Session>,
+    /// The workout with the most volume and, where that is open, the one that is not.
+    #[serde(rename = "w", skip_serializing_if = "Vec::is_empty", default)]
+    pub sessions: Vec<Session>,
 }
 
 impl Best {
     /// Of any sets and sessions.
     pub fn of(
         measurement: Measurement,
-        sets: Vec<Performed>,
+        mut sets: Vec<Performed>,
         sessions: impl IntoIterator<Item = Session>,
     ) -> Self {
-        let mut holds = vec![false; sets.len()];
-        let numbered: Vec<(usize, &Performed)> = sets.iter().enumerate().collect();
+        let any_unusual = sets.iter().any(|set| set.unusual);
+        let mut holders: Vec<SetId> = Vec::new();
         for kind in Kind::of(measurement) {
-            let all = numbered.iter().map(|(_, set)| *set);
-            if let Some((holder, _)) = kind.holder(all, measurement)
-                && let Some((index, _)) = numbered.iter().find(|(_, set)| set.id == holder.id)
-            {
-                holds[*index] = true;
-            }
+            let of_all = kind.holder(&sets, measurement);
+            let of_usual = any_unusual.then(|| kind.holder(usual(&sets), measurement)).flatten();
+            holders.extend(of_all.into_iter().chain(of_usual).map(|(set, _)| set.id));
         }
-        let mut held = holds.into_iter();
-        let mut sets = sets;
-        sets.retain(|_| held.next().unwrap_or(false));
+        sets.retain(|set| holders.contains(&set.id));
         sets.sort_by_key(|set| set.logged);
-        let sessions = sessions.into_iter().filter(|session| !session.volume_kg.is_zero());
-        Self { sets, session: sessions.max_by_key(Session::rank) }
+
+        let (open, closed): (Vec<Session>, Vec<Session>) = sessions
+            .into_iter()
+            .filter(|session| !session.volume_kg.is_zero())
+            .partition(|session| session.open);
+        let closed = closed.into_iter().max_by_key(Session::rank);
+        let open = open.into_iter().max_by_key(Session::rank);
+        let open = open.filter(|open| closed.as_ref().is_none_or(|best| open.rank() > best.rank()));
+        Self { sets, sessions: open.into_iter().chain(closed).collect() }
     }
 
     /// Of two spans together.
     pub fn with(mut self, other: Self, measurement: Measurement) -> Self {
         self.sets.extend(other.sets);
-        Self::of(measurement, self.sets, self.session.into_iter().chain(other.session))
+        Self::of(measurement, self.sets, self.sessions.into_iter().chain(other.sessions))
     }
 
     /// Whether nothing holds any record.
     pub fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.session.is_none()
+        self.sets.is_empty() && self.sessions.is_empty()
     }
 
     /// The holder of a record of sets, and its figure.
     pub fn holder(&self, kind: Kind, measurement: Measurement) -> Option<(&Performed, Decimal)> {
         kind.holder(&self.sets, measurement)
+    }
+
+    /// The workout with the most volume.
+    pub fn session(&self) -> Option<&Session> {
+        self.sessions.iter().max_by_key(|session| session.rank())
+    }
+
+    /// The holder of a record among what is usual: who is told of as the one that holds it.
+    pub fn usual_holder(
+        &self,
+        kind: Kind,
+        measurement: Measurement,
+    ) -> Option<(&Performed, Decimal)> {
+        kind.holder(usual(&self.sets), measurement)
+    }
+
+    /// The workout with the most volume among those that do not change by themselves.
+    pub fn closed_session(&self) -> Option<&Session> {
+        self.sessions.iter().find(|session| !session.open)
+    }
+}
+
+fn usual(sets: &[Performed]) -> impl Iterator<Item = &Performed> {
+    sets.iter().filter(|set| !set.unusual)
+}
+
+impl Performed {
+    /// Whether it holds every record that an earlier state of it held, whatever else there is.
+    pub fn is_no_worse_than(&self, earlier: &Self, measurement: Measurement) -> bool {
+        let place = |set: &Self| (set.performed_at, set.logged);
+        let mut kinds = Kind::of(measurement);
+        place(self) <= place(earlier)
+            && self.unusual <= earlier.unusual
+            && kinds.all(|kind| {
+                let score = |set: &Self| {
+                    let figure = kind.figure(set, measurement)?;
+                    Some(kind.score(figure, measurement))
+                };
+                score(self) >= score(earlier)
+            })
+    }
+}
+
+impl Session {
+    /// Whether it holds the record if an earlier state of it held it, whatever else there is.
+    pub fn is_no_worse_than(&self, earlier: &Self) -> bool {
+        self.rank() >= earlier.rank() && self.open <= earlier.open
     }
 }
 

@@ -24,11 +24,10 @@ pub struct Totals {
     pub average_rpe: Option<Number>,
 }
 
-/// Adds up the sets of a workout. `bodyweight_kg` is the athlete's bodyweight on the day, where it
-/// is known.
+/// Adds up the sets of a workout. Beside each set is how it is measured, and the athlete's bodyweight
+/// in kg on its day, where that is known.
 pub fn totals<'a>(
-    sets: impl Iterator<Item = (&'a SetValues, Measurement)>,
-    bodyweight_kg: Option<Decimal>,
+    sets: impl Iterator<Item = (&'a SetValues, Measurement, Option<Decimal>)>,
     started_at: Timestamp,
     completed_at: Option<Timestamp>,
 ) -> Totals {
@@ -37,7 +36,7 @@ pub fn totals<'a>(
     let mut volume = Decimal::ZERO;
     let mut exercises: HashSet<&ExerciseId> = HashSet::new();
     let mut rpes = Vec::new();
-    for (set, kind) in sets.filter(|(set, _)| set.kind != SetKind::WarmUp) {
+    for (set, kind, bodyweight_kg) in sets.filter(|(set, ..)| set.kind != SetKind::WarmUp) {
         count += 1;
         reps += set.reps.map_or(0, |reps| u64::from(reps.get()));
         volume += volume_kg(set, kind, bodyweight_kg).unwrap_or_default();
@@ -129,7 +128,7 @@ mod tests {
         ];
         let start = "2026-01-01T10:00:00Z".parse().unwrap();
         let end = "2026-01-01T11:00:00Z".parse().unwrap();
-        let sum = totals(sets.iter().map(|s| (s, Measurement::WeightReps)), None, start, Some(end));
+        let sum = totals(sets.iter().map(|s| (s, Measurement::WeightReps, None)), start, Some(end));
         assert_eq!((sum.sets, sum.reps, sum.exercises), (2, 8, 1));
         assert_eq!(sum.volume_kg, Number(dec!(806.17484975)));
         assert_eq!(sum.duration_seconds, Some(3600));

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use events::{
     CustomMetric, Event, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
-    Metres, Personal, Reps, Rpe, Seconds, SetCorrected, SetId, SetKind, SetLogged, SetNumber,
-    SetRemoved, SetValues, Side, SupersetId, Timestamp, Visibility, Weight, WorkoutCompleted,
-    WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
+    Metres, Personal, Reps, Rpe, Seconds, SetConfirmed, SetCorrected, SetId, SetKind, SetLogged,
+    SetNumber, SetRemoved, SetValues, Side, SupersetId, Timestamp, Visibility, Weight,
+    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
 };
 
-use crate::{Patch, Rejection, rejection::Problems};
+use crate::{Patch, Rejection, rejection::Problems, usual::Usual};
 
 /// Most sets of one workout.
 pub const MAX_SETS: usize = 500;
@@ -57,6 +57,8 @@ pub struct Set {
     pub id: SetId,
     /// What it was.
     pub values: SetValues,
+    /// Whether it is far beyond what was known of the athlete, and nobody has confirmed it.
+    pub unusual: bool,
 }
 
 impl Workout {
@@ -82,12 +84,21 @@ impl Workout {
                 workout.feeling = changed.feeling.clone();
             }
             Event::SetLogged(logged) => {
-                let set = Set { id: logged.set_id, values: logged.set.clone() };
-                workout.sets.push(set);
+                workout.sets.push(Set {
+                    id: logged.set_id,
+                    values: logged.set.clone(),
+                    unusual: logged.unusual,
+                });
             }
             Event::SetCorrected(corrected) => {
                 if let Some(set) = workout.sets.iter_mut().find(|set| set.id == corrected.set_id) {
                     set.values = corrected.set.clone();
+                    set.unusual = corrected.unusual;
+                }
+            }
+            Event::SetConfirmed(confirmed) => {
+                if let Some(set) = workout.sets.iter_mut().find(|set| set.id == confirmed.set_id) {
+                    set.unusual = false;
                 }
             }
             Event::SetRemoved(removed) => {
@@ -103,10 +114,7 @@ impl Workout {
                 workout.feeling = completed.feeling.clone();
             }
             Event::WorkoutDiscarded(_) => workout.status = Status::Discarded,
-            Event::WorkoutStarted(_)
-            | Event::AthleteRegistered(_)
-            | Event::CustomExerciseCreated(_)
-            | Event::AuditRead(_) => {}
+            _ => {}
         }
         Some(workout)
     }
@@ -114,6 +122,23 @@ impl Workout {
     /// The set of an id, unless it was removed.
     pub fn set(&self, id: SetId) -> Option<&Set> {
         self.sets.iter().find(|set| set.id == id)
+    }
+
+    /// Whether a set is far beyond what is known of the athlete, the other sets of this workout
+    /// included.
+    fn is_unusual(
+        &self,
+        id: SetId,
+        values: &SetValues,
+        measurement: Option<Measurement>,
+        mut usual: Usual,
+    ) -> bool {
+        let Some(measurement) = measurement else { return false };
+        let others = self.sets.iter().filter(|set| set.id != id && !set.unusual);
+        for other in others.filter(|set| set.values.exercise == values.exercise) {
+            usual.take(&other.values, measurement);
+        }
+        usual.is_exceeded(values, measurement)
     }
 
     fn still_open(&self) -> Result<(), Rejection> {
@@ -205,7 +230,7 @@ pub fn change(workout: &Workout, change: Change, now: Timestamp) -> Result<Vec<E
                 break;
             };
             let values = SetValues { performed_at, ..set.values.clone() };
-            sets.push(SetCorrected { set_id: set.id, set: values });
+            sets.push(SetCorrected { set_id: set.id, set: values, unusual: set.unusual });
         }
     }
     if let Some(end) = completed_at {
@@ -248,12 +273,13 @@ pub struct NewSet {
 }
 
 /// Decides on logging a set. `measurement` is that of the set's exercise, `None` when there is no
-/// such exercise for this athlete.
+/// such exercise for this athlete; `usual` is what is known of them in other workouts.
 pub fn log_set(
     workout: &Workout,
     id: SetId,
     set: NewSet,
     measurement: Option<Measurement>,
+    usual: Usual,
     now: Timestamp,
 ) -> Result<Vec<Event>, Rejection> {
     workout.still_open()?;
@@ -285,7 +311,8 @@ pub fn log_set(
     let mut problems = Problems::default();
     check(&values, measurement, now, &mut problems);
     problems.into_result()?;
-    Ok(vec![SetLogged { set_id: id, set: values }.into()])
+    let unusual = workout.is_unusual(id, &values, measurement, usual);
+    Ok(vec![SetLogged { set_id: id, set: values, unusual }.into()])
 }
 
 /// What to change of a set.
@@ -309,12 +336,13 @@ pub struct Correction {
 }
 
 /// Decides on correcting a set; no events when it is so already. `measurement` is that of the
-/// exercise which the set has then.
+/// exercise which the set has then; `usual` is what is known of the athlete but for this set.
 pub fn correct_set(
     workout: &Workout,
     id: SetId,
     correction: Correction,
     measurement: Option<Measurement>,
+    usual: Usual,
     now: Timestamp,
 ) -> Result<Vec<Event>, Rejection> {
     workout.still_open()?;
@@ -340,7 +368,27 @@ pub fn correct_set(
     if values == set.values {
         return Ok(Vec::new());
     }
-    Ok(vec![SetCorrected { set_id: id, set: values }.into()])
+    // What is said of other things than the effort leaves it as usual, or as confirmed, as it was.
+    let effort = |set: &SetValues| {
+        let (reps, weight, exercise) = (set.reps, set.weight, set.exercise.clone());
+        (exercise, set.kind, reps, weight, set.duration_seconds, set.distance_metres)
+    };
+    let unusual = if effort(&values) == effort(&set.values) {
+        set.unusual
+    } else {
+        workout.is_unusual(id, &values, measurement, usual)
+    };
+    Ok(vec![SetCorrected { set_id: id, set: values, unusual }.into()])
+}
+
+/// Decides on confirming a set that was found unusual; no events when nobody asks.
+pub fn confirm_set(workout: &Workout, id: SetId) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    let set = workout.set(id).ok_or(Rejection::NotFound("set"))?;
+    if !set.unusual {
+        return Ok(Vec::new());
+    }
+    Ok(vec![SetConfirmed { set_id: id }.into()])
 }
 
 /// Decides on removing a set; no events when it was removed already.

@@ -16,10 +16,10 @@ use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
 use super::{
-    Change, Correction, MAX_SETS, NewSet, Start, Status, Workout, change, complete, correct_set,
-    discard, log_set, remove_set, start,
+    Change, Correction, MAX_SETS, NewSet, Start, Status, Workout, change, complete, confirm_set,
+    correct_set, discard, log_set, remove_set, start,
 };
-use crate::{Patch, Rejection};
+use crate::{Patch, Rejection, usual::Usual};
 
 /// So many minutes after the start of the workout of these tests.
 fn at(minutes: i64) -> Timestamp {
@@ -93,7 +93,7 @@ fn started() -> Event {
 }
 
 fn logged(number: u128, minutes: i64) -> Event {
-    SetLogged { set_id: id(number), set: values(reps(8), at(minutes)) }.into()
+    SetLogged { set_id: id(number), set: values(reps(8), at(minutes)), unusual: false }.into()
 }
 
 fn completed(minutes: i64) -> Event {
@@ -119,11 +119,11 @@ fn discarded() -> Workout {
 }
 
 fn bench(workout: &Workout, number: u128, set: NewSet) -> Result<Vec<Event>, Rejection> {
-    log_set(workout, id(number), set, Some(Measurement::WeightReps), now())
+    log_set(workout, id(number), set, Some(Measurement::WeightReps), Usual::default(), now())
 }
 
 fn correct(workout: &Workout, number: u128, what: Correction) -> Result<Vec<Event>, Rejection> {
-    correct_set(workout, id(number), what, Some(Measurement::WeightReps), now())
+    correct_set(workout, id(number), what, Some(Measurement::WeightReps), Usual::default(), now())
 }
 
 fn code(outcome: Result<Vec<Event>, Rejection>) -> &'static str {
@@ -226,10 +226,12 @@ fn a_set_has_what_its_exercise_is_measured_by() {
                 duration_seconds: Seconds::new(90).ok().filter(|_| given[3]),
                 ..reps(1)
             };
-            let outcome = log_set(&active(), id(3), set.clone(), Some(kind), now());
+            let outcome =
+                log_set(&active(), id(3), set.clone(), Some(kind), Usual::default(), now());
             let unmeasured = unmeasured(kind, given);
             if unmeasured.is_empty() {
-                let event = SetLogged { set_id: id(3), set: values(set, now()) }.into();
+                let event =
+                    SetLogged { set_id: id(3), set: values(set, now()), unusual: false }.into();
                 assert_eq!(outcome, Ok(vec![event]), "{kind:?} {given:?}");
             } else {
                 assert_eq!(wrong(outcome), unmeasured, "{kind:?} {given:?}");
@@ -247,17 +249,26 @@ fn every_problem_of_a_set_is_named_at_once() {
         performed_at: Some(at(106)),
         ..reps(1)
     };
-    let outcome = log_set(&active(), id(3), bad.clone(), Some(Measurement::Duration), now());
+    let outcome = log_set(
+        &active(),
+        id(3),
+        bad.clone(),
+        Some(Measurement::Duration),
+        Usual::default(),
+        now(),
+    );
     let all = ["distance_metres", "duration_seconds", "performed_at", "reps", "weight"];
     assert_eq!(wrong(outcome), all);
-    let unknown = log_set(&active(), id(3), bad, None, now());
+    let unknown = log_set(&active(), id(3), bad, None, Usual::default(), now());
     assert_eq!(wrong(unknown), ["exercise", "performed_at"]);
 }
 
 #[test]
 fn a_set_is_of_now_and_in_a_completed_workout_of_its_end() {
     fn when(workout: &Workout, now: Timestamp) -> Timestamp {
-        let events = log_set(workout, id(3), reps(8), Some(Measurement::RepsOnly), now).unwrap();
+        let events =
+            log_set(workout, id(3), reps(8), Some(Measurement::RepsOnly), Usual::default(), now)
+                .unwrap();
         let [Event::SetLogged(logged)] = &events[..] else { panic!("{events:?}") };
         logged.set.performed_at
     }
@@ -289,13 +300,13 @@ fn a_workout_has_at_most_500_sets() {
 fn a_set_is_corrected_field_by_field() {
     let weight = Correction { weight: Patch::Set(kg(dec!(62.5)).unwrap()), ..Default::default() };
     let set = values(NewSet { weight: kg(dec!(62.5)), ..reps(8) }, at(20));
-    let event: Event = SetCorrected { set_id: id(2), set }.into();
+    let event: Event = SetCorrected { set_id: id(2), set, unusual: false }.into();
     assert_eq!(correct(&active(), 2, weight.clone()), Ok(vec![event.clone()]));
 
     let heavier = given(&[started(), logged(1, 10), logged(2, 20), event]);
     assert_eq!(correct(&heavier, 2, weight), Ok(vec![]), "it is so already");
     let without = Correction { weight: Patch::Clear, ..Default::default() };
-    let back = SetCorrected { set_id: id(2), set: values(reps(8), at(20)) }.into();
+    let back = SetCorrected { set_id: id(2), set: values(reps(8), at(20)), unusual: false }.into();
     assert_eq!(correct(&heavier, 2, without), Ok(vec![back]));
     assert_eq!(correct(&active(), 2, Correction::default()), Ok(vec![]));
     assert!(
@@ -320,15 +331,28 @@ fn a_correction_is_held_to_what_a_set_is() {
     assert_eq!(wrong(correct(&active(), 1, ahead)), ["performed_at"]);
     // Another exercise has another measure.
     let plank = Correction { exercise: Patch::Set("plank".parse().unwrap()), ..Default::default() };
-    let outcome = correct_set(&active(), id(1), plank.clone(), Some(Measurement::Duration), now());
+    let outcome = correct_set(
+        &active(),
+        id(1),
+        plank.clone(),
+        Some(Measurement::Duration),
+        Usual::default(),
+        now(),
+    );
     assert_eq!(wrong(outcome), ["duration_seconds", "reps"]);
     let timed = Correction {
         reps: Patch::Clear,
         duration_seconds: Patch::Set(Seconds::new(60).unwrap()),
         ..plank.clone()
     };
-    assert!(correct_set(&active(), id(1), timed, Some(Measurement::Duration), now()).is_ok());
-    assert_eq!(wrong(correct_set(&active(), id(1), plank, None, now())), ["exercise"]);
+    assert!(
+        correct_set(&active(), id(1), timed, Some(Measurement::Duration), Usual::default(), now())
+            .is_ok()
+    );
+    assert_eq!(
+        wrong(correct_set(&active(), id(1), plank, None, Usual::default(), now())),
+        ["exercise"]
+    );
     let unknown = correct(&active(), 3, Correction::default());
     assert_eq!(unknown, Err(Rejection::NotFound("set")));
 }
@@ -401,7 +425,8 @@ fn an_end_and_a_feeling_belong_to_a_completed_workout() {
 fn a_completed_workout_with_a_new_start_alone_is_re_dated() {
     let to = |start| Change { started_at: Patch::Set(start), ..Default::default() };
     let moved = |number, minutes| -> Event {
-        SetCorrected { set_id: id(number), set: values(reps(8), at(minutes)) }.into()
+        SetCorrected { set_id: id(number), set: values(reps(8), at(minutes)), unusual: false }
+            .into()
     };
     let changed = |start, end: Option<i64>| -> Event {
         let details = WorkoutDetails { started_at: at(start), ..details() };
@@ -428,7 +453,7 @@ fn re_dating_takes_no_set_out_of_time() {
     assert_eq!(wrong(change(&late, to(at(20)), now())), ["started_at"]);
     // And one of long ago before the times that an event can hold.
     let long_ago = "1901-01-01T00:00:00Z".parse().unwrap();
-    let set = SetLogged { set_id: id(1), set: values(reps(8), long_ago) }.into();
+    let set = SetLogged { set_id: id(1), set: values(reps(8), long_ago), unusual: false }.into();
     let early = given(&[started(), set, completed(60)]);
     assert_eq!(
         wrong(change(&early, to("2020-01-01T00:00:00Z".parse().unwrap()), now())),
@@ -477,4 +502,39 @@ fn a_discarded_workout_takes_nothing_more() {
     for outcome in outcomes {
         assert_eq!(code(outcome), "WORKOUT_DISCARDED");
     }
+}
+
+#[test]
+fn what_is_unusual_is_taken_asked_about_and_confirmed() {
+    let weighed =
+        |kg: i64| NewSet { weight: Weight::new(Decimal::from(kg), WeightUnit::Kg).ok(), ..reps(5) };
+    let kind = Some(Measurement::WeightReps);
+    let log = |workout: &Workout, number, kg| {
+        log_set(workout, id(number), weighed(kg), kind, Usual::default(), now()).unwrap()
+    };
+    let mut workout = given(&[started()]);
+    for (number, kg, unusual) in [(1, 100, false), (2, 1000, true), (3, 1000, true)] {
+        for event in log(&workout, number, kg) {
+            workout = Workout::evolve(Some(workout), &event).unwrap();
+        }
+        // What is unusual itself makes nothing usual.
+        assert_eq!(workout.set(id(number)).unwrap().unusual, unusual, "{number}");
+    }
+    let events = confirm_set(&workout, id(3)).unwrap();
+    let confirmed = events.iter().fold(Some(workout.clone()), Workout::evolve).unwrap();
+    assert!(!confirmed.set(id(3)).unwrap().unusual);
+    assert_eq!(confirm_set(&confirmed, id(3)), Ok(Vec::new()), "once is enough");
+    assert_eq!(confirm_set(&workout, id(1)), Ok(Vec::new()), "nobody asked");
+    assert_eq!(confirm_set(&workout, id(9)), Err(Rejection::NotFound("set")));
+
+    let correct = |workout: &Workout, number, what| {
+        let events = correct_set(workout, id(number), what, kind, Usual::default(), now()).unwrap();
+        let after = events.iter().fold(Some(workout.clone()), Workout::evolve).unwrap();
+        after.set(id(number)).unwrap().unusual
+    };
+    let noted = Correction { notes: Patch::Set("heavy".to_owned()), ..Correction::default() };
+    assert!(correct(&workout, 2, noted.clone()), "still asked about");
+    assert!(!correct(&confirmed, 3, noted), "still confirmed");
+    let weight = Patch::Set(Weight::new(Decimal::from(99), WeightUnit::Kg).unwrap());
+    assert!(!correct(&workout, 2, Correction { weight, ..Correction::default() }));
 }

@@ -6,7 +6,11 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use events::{Actor, AthleteId, AthleteRegistered, Channel, Metadata, Partition, Stream, Version};
+use chrono::TimeDelta;
+use domain::profile::Username;
+use events::{
+    Actor, AthleteId, AthleteRegistered, Channel, Metadata, Partition, Stream, Timestamp, Version,
+};
 use log::{Append, AppendError, Clock, Keep, Kept, Keys, Log, NewEvent, Positions, Random, Write};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,6 +22,9 @@ use crate::{
     commands::{self, unavailable},
     idempotency,
 };
+
+/// A command that claimed a username is over after so long, one way or another.
+const CLAIMED_LATELY: TimeDelta = TimeDelta::minutes(10);
 
 /// Accounts and their passwords.
 #[derive(Clone)]
@@ -186,6 +193,47 @@ impl Accounts {
         .await
         .map_err(commands::database)?;
         Ok(changed.rows_affected() == 1)
+    }
+
+    /// Makes a username an athlete's, before the log tells of it; refused when it is another's.
+    pub(crate) async fn claim(&self, athlete: AthleteId, username: &Username) -> Result<(), Error> {
+        let claimed = sqlx::query!(
+            "insert into accounts.usernames as there (username, athlete, claimed_at)
+             values ($1, $2, $3)
+             on conflict (username) do update set claimed_at = excluded.claimed_at
+             where there.athlete = excluded.athlete",
+            username.folded(),
+            athlete.uuid(),
+            self.clock.now().utc(),
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(commands::database)?;
+        if claimed.rows_affected() == 0 {
+            return Err(Error::conflict("USERNAME_TAKEN", "somebody else has this username"));
+        }
+        Ok(())
+    }
+
+    /// Lets usernames go that an athlete has no longer. What was claimed a while ago at most may be
+    /// about to be told to the log, and stays until they change it again.
+    pub(crate) async fn let_go(
+        &self,
+        athlete: AthleteId,
+        username: Option<&str>,
+    ) -> Result<(), Error> {
+        let since = self.clock.now().shifted(-CLAIMED_LATELY).map(Timestamp::utc);
+        sqlx::query!(
+            "delete from accounts.usernames
+             where athlete = $1 and username is distinct from $2 and claimed_at < $3",
+            athlete.uuid(),
+            username.map(str::to_ascii_lowercase),
+            since,
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(commands::database)?;
+        Ok(())
     }
 
     async fn admit(&self, account: Account, keep: Option<Keep>) -> Result<Caller, Error> {

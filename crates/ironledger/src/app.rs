@@ -22,7 +22,12 @@ use web::{
     envelope::{self, Envelope},
 };
 
-use crate::{accounts::Accounts, commands::Commands, routes, settings::Secrets};
+use crate::{
+    accounts::Accounts,
+    commands::{Commands, Usuals},
+    routes,
+    settings::Secrets,
+};
 
 /// Largest body of a request.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
@@ -60,7 +65,7 @@ impl App {
         let token_clock = clock.clone();
         Ok(Self {
             accounts: Accounts::new(pool.clone(), log.clone(), clock.clone(), random.clone()),
-            commands: Commands::new(log, clock.clone(), random.clone()),
+            commands: Commands::new(log, Usuals::new(database), clock.clone(), random.clone()),
             queries: Context::new(database, keys, clock.clone()),
             tokens: Tokens::new(&secrets.token_key()?, move || token_clock.now().utc()),
             models: Arc::new(Observer::new(database.pool.clone(), MODELS)),

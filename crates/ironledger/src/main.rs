@@ -1,6 +1,7 @@
 //! The program: one binary with a subcommand for every process of the product.
 
 mod accounts;
+mod announce;
 mod app;
 mod cli;
 mod commands;

@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use log::{MasterKey, Random, kafka::Kafka};
+use log::{Database, Keys, MasterKey, Random, kafka::Kafka};
+use projector::Projection;
 use serde::{Deserialize, Serialize};
 use servers::{Account, Postgres};
 
@@ -48,6 +49,8 @@ pub(crate) enum User {
     Relay,
     /// The same for the public topics, and reads the keys that pseudonyms are made of.
     Publisher,
+    /// Reads what is to be announced, and appends it.
+    Emitter,
 }
 
 impl User {
@@ -59,6 +62,7 @@ impl User {
             Self::Projector => "projector",
             Self::Relay => "relay",
             Self::Publisher => "publisher",
+            Self::Emitter => "emitter",
         }
     }
 }
@@ -96,6 +100,17 @@ impl Where {
             return MasterKey::from_base64(&key).map_err(anyhow::Error::msg);
         }
         self.secrets()?.master_key()
+    }
+
+    /// What a projector opens personal fields with, if its model opens any.
+    pub(crate) fn keys_of<P: Projection>(&self, database: &Database) -> Result<Option<Keys>> {
+        if P::OPENS.is_empty() {
+            return Ok(None);
+        }
+        let master = self
+            .master_key()
+            .with_context(|| format!("{} opens what is personal in events", P::NAME))?;
+        Ok(Some(Keys::new(database.pool.clone(), master, Random::system())))
     }
 
     /// Whether the database is one that the environment names, and its secrets are there too.

@@ -1,7 +1,7 @@
 //! How the state of a workout, as commands have it, becomes what answers show.
 
-use domain::{exercises::Exercises, workout};
-use events::{ExerciseId, WeightUnit, WorkoutId};
+use domain::{body::Bodyweights, exercises::Exercises, workout};
+use events::{ExerciseId, TimeZone, WorkoutId};
 use projections::represent::{self, Known, Parts};
 
 /// Whether an exercise is one of the athlete's own, which are then needed to show it.
@@ -15,13 +15,8 @@ pub(crate) fn has_own(workout: &workout::Workout) -> bool {
     exercises.chain(workout.noted.keys()).any(is_own)
 }
 
-/// A workout with all its sets.
-pub(crate) fn workout(
-    id: WorkoutId,
-    workout: workout::Workout,
-    own: Option<&Exercises>,
-    unit: Option<WeightUnit>,
-) -> represent::Workout {
+/// The parts of a workout with all its sets, without bodyweights.
+pub(crate) fn parts(id: WorkoutId, workout: workout::Workout, own: Option<&Exercises>) -> Parts {
     let sets = workout.sets.into_iter().map(|set| {
         let known = known(&set.values.exercise, own);
         (set, known)
@@ -30,7 +25,7 @@ pub(crate) fn workout(
         let known = known(&noted.exercise, own);
         (noted, known)
     });
-    let parts = Parts {
+    Parts {
         id,
         status: workout.status,
         details: workout.details,
@@ -39,8 +34,9 @@ pub(crate) fn workout(
         imported_from: workout.imported_from,
         sets: sets.collect(),
         noted: noted.collect(),
-    };
-    parts.show(unit, |_| true)
+        bodyweights: Bodyweights::default(),
+        zone: TimeZone::UTC,
+    }
 }
 
 /// One set.

@@ -36,8 +36,19 @@ impl MasterKey {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or("the master key must be base64 of 32 bytes")?;
+        Ok(Self::of_bytes(bytes))
+    }
+}
+
+impl MasterKey {
+    /// A key that wraps nobody's: for processes that neither seal nor open anything.
+    pub fn of_nobody(random: &Random) -> Self {
+        Self::of_bytes(random.bytes())
+    }
+
+    fn of_bytes(bytes: [u8; 32]) -> Self {
         let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes));
-        Ok(Self(Arc::new(Master { cipher, peers: keyed(&mac(&bytes, b"peers")) })))
+        Self(Arc::new(Master { cipher, peers: keyed(&mac(&bytes, b"peers")) }))
     }
 }
 
@@ -165,8 +176,18 @@ impl Keys {
         Ok(true)
     }
 
-    /// Opens the fields; those whose key is gone become erased.
+    /// Opens the fields; those whose key is gone become erased. Keys of many people are fetched
+    /// together.
     pub async fn open(&self, fields: Vec<&mut dyn PersonalField>) -> Result<(), sqlx::Error> {
+        let mut people = HashMap::new();
+        for person in fields.iter().filter_map(|field| field.about()) {
+            if !self.cache.contains_key(&person) {
+                people.insert(person.uuid(), person);
+            }
+        }
+        if people.len() > 1 {
+            self.fetch(people).await?;
+        }
         for field in fields {
             let Some(about) = field.about() else { continue };
             let key = self.key(about).await?;
@@ -242,6 +263,29 @@ impl Keys {
             .ok_or_else(|| {
                 sqlx::Error::Decode("a personal key is wrapped by another master key".into())
             })
+    }
+
+    /// Brings the keys of people into the cache.
+    async fn fetch(&self, people: HashMap<Uuid, AthleteId>) -> Result<(), sqlx::Error> {
+        let ids: Vec<Uuid> = people.keys().copied().collect();
+        let rows = sqlx::query!(
+            "select person, wrapped from log.personal_keys where person = any($1)",
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut wrapped: HashMap<Uuid, Vec<u8>> =
+            rows.into_iter().map(|row| (row.person, row.wrapped)).collect();
+        for (id, person) in people {
+            let key = match wrapped.remove(&id) {
+                Some(wrapped) => {
+                    Some(Arc::new(PersonKey::new(person, &self.unwrap(person, &wrapped)?)))
+                }
+                None => None,
+            };
+            self.cache.insert(person, key).await;
+        }
+        Ok(())
     }
 
     async fn key(&self, person: AthleteId) -> Result<Option<Arc<PersonKey>>, sqlx::Error> {

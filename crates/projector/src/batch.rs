@@ -4,18 +4,20 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use events::{
     AthleteId, Epoch, Event, EventId, Partition, Position, Stream, StreamKind, Timestamp,
 };
-use log::{Reader, Stored};
+use log::{Keys, Reader, Stored};
 use sqlx::{Acquire, PgConnection, PgPool};
 
 use crate::{
     Error, Happened, Poison, Projection, Tables,
     checkpoint::{self, Checkpoint, Checkpoints},
     parking::{self, Parked},
+    tables::About,
 };
 
 /// Where the log and a read model are, as its owner believes.
@@ -133,11 +135,31 @@ impl Item {
     }
 }
 
+/// Opens what a projection needs in clear of events that it takes.
+pub(crate) async fn open<P: Projection>(
+    keys: Option<&Keys>,
+    items: &mut [Item],
+) -> Result<(), Error> {
+    if P::OPENS.is_empty() {
+        return Ok(());
+    }
+    let Some(keys) = keys else { return Err(Error::NoKeys(P::SCHEMA)) };
+    let fields = items.iter_mut().filter_map(|item| match &mut item.what {
+        What::Takes(event) if P::OPENS.contains(&event.type_and_version().0) => {
+            Some(event.personal_fields())
+        }
+        _ => None,
+    });
+    Ok(keys.open(fields.flatten().collect()).await?)
+}
+
 /// Writes batches of one projection.
 pub(crate) struct Writer<P> {
     pub(crate) pool: PgPool,
     pub(crate) log: Reader,
-    /// Whether new rows may go in by `COPY`: many at a time, as in a replay.
+    /// For projections that need what is personal in clear.
+    pub(crate) keys: Option<Keys>,
+    /// Whether it fills a shadow: new rows may go in by `COPY`, many at a time, and are no news.
     pub(crate) loading: bool,
     pub(crate) projection: PhantomData<P>,
 }
@@ -147,6 +169,7 @@ impl<P> Clone for Writer<P> {
         Self {
             pool: self.pool.clone(),
             log: self.log.clone(),
+            keys: self.keys.clone(),
             loading: self.loading,
             projection: PhantomData,
         }
@@ -156,15 +179,20 @@ impl<P> Clone for Writer<P> {
 impl<P: Projection> Writer<P> {
     /// Brings events that follow on where we stand into the read model, with the checkpoints, or
     /// changes nothing.
-    pub(crate) async fn write(&self, from: &Standing, items: Vec<Item>) -> Result<Written, Error> {
+    pub(crate) async fn write(
+        &self,
+        from: &Standing,
+        mut items: Vec<Item>,
+    ) -> Result<Written, Error> {
+        open::<P>(self.keys.as_ref(), &mut items).await?;
         let run = Run::<P>::over(from, items)?;
         if let Some(poison) = run.poison {
             return self.write_carefully(from, run.moved, &poison).await;
         }
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
-        self.advance(&mut transaction, from, &run.moved).await?;
-        match P::write(run.batch, &mut Tables::new(&mut transaction, self.loading)).await {
+        let about = self.advance(&mut transaction, from, &run.moved).await?;
+        match P::write(run.batch, &mut Tables::new(&mut transaction, &about)).await {
             Ok(()) => {}
             Err(error) if is_of_data(&error) => {
                 transaction.rollback().await?;
@@ -184,11 +212,27 @@ impl<P: Projection> Writer<P> {
         transaction: &mut PgConnection,
         from: &Standing,
         to: &Checkpoints,
-    ) -> Result<(), Error> {
-        if checkpoint::advance(transaction, from.epoch, &from.checkpoints, to).await? {
-            return Ok(());
-        }
-        Err(Error::Fenced(P::SCHEMA))
+    ) -> Result<About, Error> {
+        let moved = checkpoint::advance(transaction, from.epoch, &from.checkpoints, to).await?;
+        let Some(as_of) = moved else { return Err(Error::Fenced(P::SCHEMA)) };
+        let (copies, tells) = (self.loading, !self.loading);
+        Ok(About { model: P::NAME, copies, tells, as_of: Arc::new(as_of) })
+    }
+
+    /// Brings the rows of a partition to a later time, with its checkpoint, or changes nothing.
+    pub(crate) async fn age(
+        &self,
+        from: &Standing,
+        partition: Partition,
+        to: Checkpoint,
+    ) -> Result<Checkpoints, Error> {
+        let to = Checkpoints::from([(partition, to)]);
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let about = self.advance(&mut transaction, from, &to).await?;
+        P::age(partition, &mut Tables::new(&mut transaction, &about)).await?;
+        transaction.commit().await?;
+        Ok(to)
     }
 
     /// The same with a batch of which an event cannot be projected: owner by owner, and of the one
@@ -205,7 +249,9 @@ impl<P: Projection> Writer<P> {
         }
         let mut parked = Vec::new();
         let mut by_owner: BTreeMap<AthleteId, Vec<Item>> = BTreeMap::new();
-        for item in self.read_again(from, &moved).await? {
+        let mut items = self.read_again(from, &moved).await?;
+        open::<P>(self.keys.as_ref(), &mut items).await?;
+        for item in items {
             let owner = item.id.owner;
             match &item.what {
                 What::Passes => {}
@@ -217,9 +263,11 @@ impl<P: Projection> Writer<P> {
         }
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
-        self.advance(&mut transaction, from, &moved).await?;
+        let about = self.advance(&mut transaction, from, &moved).await?;
+        // After a `COPY` that failed, there is nothing to go back to.
+        let about = About { copies: false, ..about };
         for items in by_owner.into_values() {
-            let (good, why) = attempt::<P>(&mut transaction, &items).await?;
+            let (good, why) = attempt::<P>(&mut transaction, &about, &items).await?;
             let mut rest = items[good..].iter();
             if let (Some(item), Some(why)) = (rest.next(), why) {
                 parked.push(item.parked(Some(why)));
@@ -267,9 +315,13 @@ impl<P: Projection> Run<P> {
             if position != last.next() {
                 return Err(Error::Hole { partition, last, found: position });
             }
-            let generation = start.generation;
-            let at =
-                Checkpoint { generation, epoch: item.epoch, position, last_event: String::new() };
+            let at = Checkpoint {
+                generation: start.generation,
+                epoch: item.epoch,
+                position,
+                last_event: String::new(),
+                as_of: start.as_of,
+            };
             moved.insert(partition, (id, at));
             if poison.is_some() || matches!(item.what, What::Passes) || from.skipped.has(&item) {
                 continue;
@@ -322,13 +374,15 @@ fn fold<P: Projection>(batch: &mut P::Batch, mut item: Item) -> Result<(), Strin
 /// Projects events of one owner as far as it goes: answers how many, and why not the next.
 pub(crate) async fn attempt<P: Projection>(
     transaction: &mut PgConnection,
+    about: &About,
     items: &[Item],
 ) -> Result<(usize, Option<String>), Error> {
-    if write_some::<P>(transaction, items).await?.is_none() {
+    if write_some::<P>(transaction, about, items).await?.is_none() {
         return Ok((items.len(), None));
     }
     for (index, item) in items.iter().enumerate() {
-        if let Some(why) = write_some::<P>(transaction, std::slice::from_ref(item)).await? {
+        let one = std::slice::from_ref(item);
+        if let Some(why) = write_some::<P>(transaction, about, one).await? {
             return Ok((index, Some(why)));
         }
     }
@@ -338,6 +392,7 @@ pub(crate) async fn attempt<P: Projection>(
 /// Projects events in a transaction within the transaction, or answers why they cannot be.
 async fn write_some<P: Projection>(
     transaction: &mut PgConnection,
+    about: &About,
     items: &[Item],
 ) -> Result<Option<String>, Error> {
     let mut batch = P::Batch::default();
@@ -353,7 +408,7 @@ async fn write_some<P: Projection>(
         }
     }
     let mut inner = transaction.begin().await?;
-    match P::write(batch, &mut Tables::new(&mut inner, false)).await {
+    match P::write(batch, &mut Tables::new(&mut inner, about)).await {
         Ok(()) => {
             inner.commit().await?;
             Ok(None)

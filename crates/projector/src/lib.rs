@@ -27,4 +27,4 @@ pub use progress::{NotReached, Progress};
 pub use projection::{Happened, Poison, Projection, Refused};
 pub use replay::{Difference, Options, Phase, Replay, ReplayError, Replayed, Step};
 pub use runtime::{Error, Projector};
-pub use tables::{Column, Field, Fields, Key, Kind, Row, Tables};
+pub use tables::{Column, Field, Fields, Key, Kind, Mark, Row, Tables};

@@ -1,13 +1,16 @@
 //! Events that are set aside: seen, tried again, or left out for good.
 
+use std::sync::Arc;
+
 use events::{AthleteId, Partition, Position, Timestamp};
 use sqlx::{Acquire, AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
     Error, Projection, Projector,
-    batch::{Item, Skipped, What, attempt},
+    batch::{Item, Skipped, What, attempt, open},
     checkpoint, schema,
+    tables::About,
 };
 
 /// Events of one owner that are tried in one transaction.
@@ -197,12 +200,15 @@ impl<P: Projection> Projector<P> {
     ) -> Result<(Retried, bool), Error> {
         let mut connection = self.pool().acquire().await?;
         let mut transaction = connection.begin().await?;
-        sqlx::query!(
-            "update checkpoints set generation = generation + 1 where partition = $1",
+        let as_of = sqlx::query_scalar!(
+            "update checkpoints set generation = generation + 1 where partition = $1
+             returning as_of",
             partition.0
         )
-        .execute(&mut *transaction)
+        .fetch_all(&mut *transaction)
         .await?;
+        let as_of = as_of.into_iter().map(|as_of| (partition, as_of)).collect();
+        let about = About { model: P::NAME, copies: false, tells: true, as_of: Arc::new(as_of) };
         let positions = sqlx::query_scalar!(
             "select position from parked_events
              where partition = $1 and owner = $2
@@ -224,7 +230,8 @@ impl<P: Projection> Projector<P> {
             }
             items.push(item);
         }
-        let (good, why) = attempt::<P>(&mut transaction, &items).await?;
+        open::<P>(self.keys(), &mut items).await?;
+        let (good, why) = attempt::<P>(&mut transaction, &about, &items).await?;
         let done: Vec<i64> = items[..good].iter().map(|item| item.position.0).collect();
         let left_out =
             items[..good].iter().filter(|item| matches!(item.what, What::Passes)).count();

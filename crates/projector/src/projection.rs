@@ -1,6 +1,6 @@
 //! What an author of a read model writes.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use events::{AthleteId, Event, Partition, Position, Stream, Timestamp, Version};
 
@@ -16,7 +16,7 @@ pub trait Projection: Send + Sync + 'static {
     /// Its name, which stays: `history`.
     const NAME: &'static str;
 
-    /// Name and version, such as `history_v3`: the schema that its tables live in. Other tables or
+    /// Name and version, such as `history_v4`: the schema that its tables live in. Other tables or
     /// other event types are a new version.
     const SCHEMA: &'static str;
 
@@ -30,8 +30,16 @@ pub trait Projection: Send + Sync + 'static {
     /// The event types it takes; others are passed over.
     const TYPES: &'static [&'static str];
 
+    /// Those of them whose personal fields it needs in clear. What it keeps of them is listed in
+    /// `docs/security.md`. A field whose key is gone is erased.
+    const OPENS: &'static [&'static str] = &[];
+
     /// What becomes of an event that cannot be projected.
     const POISON: Poison = Poison::Park;
+
+    /// How often its rows are brought to the present, if they age: then they depend on the events
+    /// and on a time, which the checkpoint says ([`Tables::as_of`]) and [`Projection::age`] moves on.
+    const AGES: Option<Duration> = None;
 
     /// What a run of events comes to, in memory.
     type Batch: Default + Send;
@@ -46,6 +54,16 @@ pub trait Projection: Send + Sync + 'static {
         batch: Self::Batch,
         tables: &mut Tables<'_>,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Brings the rows of a partition to the time at which they are to stand now,
+    /// [`Tables::as_of`], which is later than before. The runtime commits.
+    fn age(
+        partition: Partition,
+        tables: &mut Tables<'_>,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        let _ = (partition, tables);
+        async { Ok(()) }
+    }
 }
 
 /// What becomes of an event that cannot be projected.

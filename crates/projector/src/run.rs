@@ -82,6 +82,7 @@ impl<P: Projection> Projector<P> {
                     }
                     renewed = Some(Instant::now());
                 }
+                self.age(ours.as_deref()).await?;
                 self.step(ours.as_deref(), BATCH).await
             };
             match step.await {
@@ -246,6 +247,8 @@ impl<P: Projection> Projector<P> {
         if net.look(&heads, &positions, &published) {
             self.doubt();
         }
+        let ours: Vec<Partition> = net.owned.union(&net.helped).copied().collect();
+        self.age(Some(&ours)).await?;
         // Without the group there are the leases, as without Kafka. Who moves partitions so hides
         // from the others that nobody else does: they join as soon as they see a member.
         net.shares |= net.is_alone() && shares.are_taken().await?;

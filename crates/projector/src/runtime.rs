@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use events::{Partition, Position};
-use log::{Database, ReadError, Reader, Stored};
+use log::{Clock, Database, Keys, ReadError, Reader, Stored};
 use sqlx::PgPool;
 use tokio::{task::JoinSet, time::Instant};
 
@@ -20,6 +21,9 @@ use crate::{
 
 /// Fewer events go in one transaction, for each costs more than they do.
 const WORTH_DIVIDING: usize = 1_000;
+
+/// Rows are aged by so much at once, so that what has waited for long is no huge transaction.
+const AT_ONCE: TimeDelta = TimeDelta::hours(6);
 
 /// Why a projection does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,9 @@ pub enum Error {
     /// Somebody else moved the checkpoint: another owner, or a swap. Nothing was written.
     #[error("another owner has moved the checkpoints of {0}, or the log was restored")]
     Fenced(&'static str),
+    /// The projection needs what is personal in clear, and was given no keys.
+    #[error("{0} opens personal fields, and there is no master key")]
+    NoKeys(&'static str),
     /// The schema holds tables of another shape than this program's.
     #[error("the tables of {0} are not those of this program; rebuild it by `ironledger replay`")]
     OtherShape(&'static str),
@@ -106,6 +113,8 @@ pub struct Projector<P> {
     writer: Writer<P>,
     /// Transactions that a large batch is divided among, each with partitions of its own.
     workers: usize,
+    /// What is the present, for rows that age.
+    clock: Clock,
     /// Where we believe that all stands; `None` until read, and again after a doubt.
     /// Nothing kept in memory outlives a failed compare-and-swap.
     standing: Option<Standing>,
@@ -124,10 +133,27 @@ impl<P: Projection> Projector<P> {
         let writer = Writer {
             pool: database.pool.clone(),
             log: log.clone(),
+            keys: None,
             loading: false,
             projection: PhantomData,
         };
-        Self { database, log, progress, writer, workers: 1, standing: None }
+        let clock = Clock::system();
+        Self { database, log, progress, writer, workers: 1, clock, standing: None }
+    }
+
+    /// The same with keys, for a projection that needs what is personal in clear.
+    pub fn with_keys(mut self, keys: Option<Keys>) -> Self {
+        self.writer.keys = keys;
+        self
+    }
+
+    /// The same by another clock than the machine's, for rows that age.
+    pub fn by_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        self.writer.keys.as_ref()
     }
 
     /// The same with large batches divided among so many transactions at the same time.
@@ -151,13 +177,14 @@ impl<P: Projection> Projector<P> {
         let heads = self.log.heads().await?;
         let partitions: Vec<Partition> = heads.keys().copied().collect();
         let epoch = self.log.epoch().await?;
+        let now = self.clock.now().utc();
         let mut transaction = self.pool().begin().await?;
         schema::lock(&mut transaction).await?;
         if schema::exists(&mut transaction, P::SCHEMA).await? {
             schema::check_shape::<P>(&mut transaction).await?;
-            checkpoint::create(&mut transaction, &partitions, epoch).await?;
+            checkpoint::create(&mut transaction, &partitions, epoch, now).await?;
         } else {
-            schema::create::<P>(&mut transaction, P::SCHEMA, true, &partitions, epoch).await?;
+            schema::create::<P>(&mut transaction, P::SCHEMA, true, &partitions, epoch, now).await?;
         }
         let (numbers, ends): (Vec<i16>, Vec<i64>) =
             heads.iter().map(|(partition, head)| (partition.0, head.0)).unzip();
@@ -230,6 +257,44 @@ impl<P: Projection> Projector<P> {
             return Ok((0, missing));
         }
         Ok((self.apply(standing, &next).await?, missing))
+    }
+
+    /// Brings the rows of the partitions given (all by default) to the present, if they age and it is
+    /// time.
+    pub async fn age(&mut self, partitions: Option<&[Partition]>) -> Result<(), Error> {
+        let Some(every) = P::AGES else { return Ok(()) };
+        let now = self.clock.now().utc();
+        let standing = self.stand().await?;
+        let due = standing.checkpoints.iter().filter(|(partition, at)| {
+            partitions.is_none_or(|some| some.contains(partition))
+                && (now - at.as_of).to_std().is_ok_and(|age| age >= every)
+        });
+        let due = due.map(|(partition, _)| (*partition, now)).collect();
+        self.standing = Some(standing);
+        self.age_to(&due).await
+    }
+
+    /// Brings the rows of partitions to times, where those are later than they stand at.
+    pub(crate) async fn age_to(
+        &mut self,
+        times: &BTreeMap<Partition, DateTime<Utc>>,
+    ) -> Result<(), Error> {
+        if P::AGES.is_none() {
+            return Ok(());
+        }
+        let mut standing = self.stand().await?;
+        for (&partition, &time) in times {
+            while let Some(at) = standing.checkpoints.get(&partition)
+                && at.as_of < time
+            {
+                let as_of = time.min(at.as_of + AT_ONCE);
+                let to = checkpoint::Checkpoint { as_of, ..at.clone() };
+                let moved = self.writer.age(&standing, partition, to).await?;
+                standing.checkpoints.extend(moved);
+            }
+        }
+        self.standing = Some(standing);
+        Ok(())
     }
 
     /// Takes events that follow on where the checkpoints are.

@@ -1,5 +1,6 @@
 //! The schema of a read model: what is made in it, and by whom it may be used.
 
+use chrono::{DateTime, Utc};
 use events::{Epoch, Partition};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -67,6 +68,7 @@ pub(crate) async fn create<P: Projection>(
     with_indexes: bool,
     partitions: &[Partition],
     epoch: Epoch,
+    as_of: DateTime<Utc>,
 ) -> Result<(), Error> {
     let indexes = if with_indexes { P::INDEXES } else { "" };
     let ddl = format!(
@@ -77,13 +79,13 @@ pub(crate) async fn create<P: Projection>(
          {tables}
          {indexes}
          insert into model (shape, indexed) values ('{shape}', {with_indexes});
-         grant usage on schema {schema} to ironledger_api;
-         grant select on all tables in schema {schema} to ironledger_api;",
+         grant usage on schema {schema} to ironledger_api, ironledger_emitter;
+         grant select on all tables in schema {schema} to ironledger_api, ironledger_emitter;",
         tables = P::TABLES,
         shape = shape::<P>(),
     );
     run(connection, &ddl).await?;
-    checkpoint::create(connection, partitions, epoch).await?;
+    checkpoint::create(connection, partitions, epoch, as_of).await?;
     // What follows in the transaction finds itself as it was.
     run(connection, "reset role; reset search_path").await?;
     Ok(())

@@ -22,6 +22,8 @@ create table checkpoints (
     position bigint not null,
     -- Identity of the event at the position, by which a fork of the log is seen.
     last_event text not null,
+    -- The time at which the rows stand, of models whose rows age.
+    as_of timestamptz not null,
     updated_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
 

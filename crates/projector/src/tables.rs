@@ -4,7 +4,10 @@
 //! Rows travel in Postgres' binary form. A replay hands new rows to `COPY`; everything else goes
 //! through arrays that one statement unnests.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use chrono::{DateTime, NaiveDate, Utc};
+use events::{AthleteId, Partition};
 use sqlx::{
     AssertSqlSafe, Encode, FromRow, PgConnection, Postgres, Type,
     encode::IsNull,
@@ -176,12 +179,93 @@ keys! {
 /// The tables of one read model, within the transaction of a batch.
 pub struct Tables<'a> {
     connection: &'a mut PgConnection,
-    loading: bool,
+    batch: &'a About,
+}
+
+/// What a batch is written under.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// The name of the model.
+    pub(crate) model: &'static str,
+    /// Whether new rows may go in by `COPY`: many at a time, as in a replay.
+    pub(crate) copies: bool,
+    /// Whether what changes is news: not in a replay.
+    pub(crate) tells: bool,
+    /// The time at which the rows of each partition stand.
+    pub(crate) as_of: Arc<BTreeMap<Partition, DateTime<Utc>>>,
+}
+
+/// A key of a model whose truth changed, for who announces such changes.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// Whose.
+    pub owner: AthleteId,
+    /// Where they are.
+    pub partition: Partition,
+    /// Which of their truths.
+    pub key: String,
+    /// Whether all that changed it came out of another app.
+    pub imported: bool,
+    /// When the log took the newest event that changed it.
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// Which way from a key.
+#[derive(Clone, Copy)]
+enum Side {
+    /// The nearest row at or before it.
+    Floor,
+    /// The nearest row at or after it.
+    Ceiling,
+    /// All rows at or before it.
+    UpTo,
+    /// All rows at or after it.
+    Onwards,
 }
 
 impl<'a> Tables<'a> {
-    pub(crate) fn new(connection: &'a mut PgConnection, loading: bool) -> Self {
-        Self { connection, loading }
+    pub(crate) fn new(connection: &'a mut PgConnection, batch: &'a About) -> Self {
+        Self { connection, batch }
+    }
+
+    /// The time at which the rows of a partition stand, in models whose rows age. Of a partition that
+    /// the batch has nothing of, the beginning of time.
+    pub fn as_of(&self, partition: Partition) -> DateTime<Utc> {
+        self.batch.as_of.get(&partition).copied().unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// Marks keys for who announces changes of them, in the transaction of the batch. A replay marks
+    /// none, for what it builds is no news.
+    pub async fn mark(&mut self, marks: Vec<Mark>) -> Result<(), sqlx::Error> {
+        if !self.batch.tells || marks.is_empty() {
+            return Ok(());
+        }
+        let owners: Vec<Uuid> = marks.iter().map(|mark| mark.owner.uuid()).collect();
+        let keys: Vec<&str> = marks.iter().map(|mark| mark.key.as_str()).collect();
+        let partitions: Vec<i16> = marks.iter().map(|mark| mark.partition.0).collect();
+        let imported: Vec<bool> = marks.iter().map(|mark| mark.imported).collect();
+        let recorded: Vec<DateTime<Utc>> = marks.iter().map(|mark| mark.recorded_at).collect();
+        sqlx::query!(
+            "insert into projector.marks as there
+                 (model, owner, key, partition, imported, recorded_at)
+             select $1, owner, key, partition, imported, recorded_at
+             from unnest($2::uuid[], $3::text[], $4::smallint[], $5::boolean[], $6::timestamptz[])
+                 as mark (owner, key, partition, imported, recorded_at)
+             order by owner, key
+             on conflict (model, owner, key) do update
+             set imported = there.imported and excluded.imported,
+                 recorded_at = greatest(there.recorded_at, excluded.recorded_at),
+                 marked_at = clock_timestamp()",
+            self.batch.model,
+            &owners,
+            &keys as &[&str],
+            &partitions,
+            &imported,
+            &recorded,
+        )
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
     }
 
     /// The rows whose primary keys begin with these.
@@ -204,12 +288,83 @@ impl<'a> Tables<'a> {
         rows.iter().map(R::from_row).collect()
     }
 
+    /// For each key, the last row whose primary key begins with all of it but its last column, and has
+    /// there the same or less: an index probe each.
+    pub async fn floor<R: Row, K: Key>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        self.beside(keys, Side::Floor).await
+    }
+
+    /// For each key, the first row whose primary key begins with all of it but its last column, and
+    /// has there the same or more: an index probe each.
+    pub async fn ceiling<R: Row, K: Key>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        self.beside(keys, Side::Ceiling).await
+    }
+
+    /// For each key, all rows whose primary keys begin with all of it but its last column, and have
+    /// there the same or less.
+    pub async fn up_to<R: Row, K: Key>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        self.beside(keys, Side::UpTo).await
+    }
+
+    /// For each key, all rows whose primary keys begin with all of it but its last column, and have
+    /// there the same or more.
+    pub async fn onwards<R: Row, K: Key>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        self.beside(keys, Side::Onwards).await
+    }
+
+    async fn beside<R: Row, K: Key>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+        side: Side,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        let columns = &R::COLUMNS[..K::COLUMNS];
+        let arrays = arrays(keys, columns, |key, fields| key.put(fields))?;
+        let [before @ .., last] = columns else { return Ok(Vec::new()) };
+        if arrays.count == 0 {
+            return Ok(Vec::new());
+        }
+        let rest = &R::COLUMNS[K::COLUMNS - 1..R::KEY];
+        let order = |way: &str| listed(rest, |_, column| format!("r.\"{column}\" {way}"));
+        let (than, order) = match side {
+            Side::Floor => ("<=", format!("order by {} limit 1", order("desc"))),
+            Side::Ceiling => (">=", format!("order by {} limit 1", order("asc"))),
+            Side::UpTo => ("<=", String::new()),
+            Side::Onwards => (">=", String::new()),
+        };
+        let mut matches: Vec<String> =
+            before.iter().map(|c| format!("r.\"{0}\" = k.\"{0}\"", c.name)).collect();
+        matches.push(format!("r.\"{0}\" {than} k.\"{0}\"", last.name));
+        let sql = format!(
+            "select {} from (select {}) k cross join lateral (
+                 select r.* from \"{}\" r where {} {order}
+             ) t",
+            listed(R::COLUMNS, |_, column| format!("t.\"{column}\"")),
+            arrays.unnested(),
+            R::TABLE,
+            matches.join(" and "),
+        );
+        let rows = arrays.bind(&sql).fetch_all(&mut *self.connection).await?;
+        rows.iter().map(R::from_row).collect()
+    }
+
     /// Adds rows that are not there: an event said so that comes once.
     pub async fn insert<R: Row>(
         &mut self,
         rows: impl IntoIterator<Item = R>,
     ) -> Result<(), sqlx::Error> {
-        if self.loading {
+        if self.batch.copies {
             return self.copy(rows).await;
         }
         self.put(rows, false).await

@@ -12,11 +12,12 @@ const TEMPLATE_LOCK: i64 = 0x1201;
 pub const MASTER_KEY: &str = "dGVzdCBtYXN0ZXIga2V5IHRlc3QgbWFzdGVyIGtleSE";
 
 /// Login roles with exactly the rights that the product's processes have.
-const ROLES: [(&str, &str); 4] = [
+const ROLES: [(&str, &str); 5] = [
     ("ironledger_test_api", "ironledger_api"),
     ("ironledger_test_projector", "ironledger_projector"),
     ("ironledger_test_relay", "ironledger_relay"),
     ("ironledger_test_publisher", "ironledger_publisher"),
+    ("ironledger_test_emitter", "ironledger_emitter"),
 ];
 
 /// A migrated database that is dropped with this value.
@@ -96,6 +97,16 @@ impl Database {
     /// The address for a `publisher` process.
     pub fn publisher_url(&self) -> String {
         self.url(ROLES[3].0)
+    }
+
+    /// The address for an `emitter` process.
+    pub fn emitter_url(&self) -> String {
+        self.url(ROLES[4].0)
+    }
+
+    /// The keys of personal data, as a `projector` process reads them.
+    pub fn projector_keys(&self) -> Keys {
+        keys(&self.connect_projector())
     }
 
     fn url(&self, user: &str) -> String {

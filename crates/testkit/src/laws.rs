@@ -5,13 +5,23 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use events::{Partition, Position};
-use log::{Log, Stored};
+use chrono::TimeDelta;
+use events::{Partition, Position, Timestamp};
+use log::{Clock, Log, Stored};
 use projector::{Error, Projection, Projector};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::{Database, simulate::Simulator};
+
+/// When rows that age are begun to be built, and at which time they are compared: thirty days after the
+/// middle of the lives.
+const BEGINNING: &str = "2026-01-20T06:00:00Z";
+const END: &str = "2026-02-01T06:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
 
 /// Holds a projection to all laws, on the lives of a seed.
 pub async fn hold<P: Projection>(seed: u64) {
@@ -36,6 +46,8 @@ struct Bench<P> {
     database: Database,
     log: Log,
     owner: PgConnection,
+    /// The present of rows that age: weeks after the lives at first, and again at the end.
+    clock: Clock,
     rng: StdRng,
     projection: std::marker::PhantomData<P>,
 }
@@ -44,12 +56,14 @@ impl<P: Projection> Bench<P> {
     async fn new(database: Database, log: Log, seed: u64) -> Self {
         let owner = PgConnection::connect(&database.owner_url()).await.expect("the owner");
         let rng = StdRng::seed_from_u64(seed);
-        Self { database, log, owner, rng, projection: std::marker::PhantomData }
+        let clock = Clock::standing_at(at(BEGINNING));
+        Self { database, log, owner, clock, rng, projection: std::marker::PhantomData }
     }
 
     /// A projector that begins from nothing.
     async fn fresh(&mut self) -> Projector<P> {
         self.run(&format!("drop schema if exists {schema} cascade", schema = P::SCHEMA)).await;
+        self.clock = Clock::standing_at(at(BEGINNING));
         let projector = self.projector();
         projector.prepare().await.expect("a schema");
         projector
@@ -57,12 +71,21 @@ impl<P: Projection> Bench<P> {
 
     fn projector(&self) -> Projector<P> {
         Projector::new(&self.database.connect_projector(), self.log.reader().clone())
+            .with_keys(Some(self.database.projector_keys()))
+            .by_clock(self.clock.clone())
+    }
+
+    /// Everything that there is, at the end of time.
+    async fn done(&mut self) -> String {
+        self.clock = Clock::standing_at(at(END));
+        self.projector().age(None).await.expect("the end of time");
+        self.dump().await
     }
 
     async fn built_in_big_batches(&mut self) -> String {
         let mut projector = self.fresh().await;
         while projector.step(None, 10_000).await.expect("a step") > 0 {}
-        self.dump().await
+        self.done().await
     }
 
     /// Partitions in random order, a few at a time, in batches cut anywhere.
@@ -77,10 +100,14 @@ impl<P: Projection> Bench<P> {
             some.truncate(self.rng.random_range(1..=all.len()));
             let limit = self.rng.random_range(1..20);
             let taken = projector.step(Some(&some), limit).await.expect("a step");
+            if self.rng.random_bool(0.2) {
+                self.clock.advance(TimeDelta::minutes(self.rng.random_range(0..200)));
+                projector.age(Some(&some)).await.expect("a moment");
+            }
             let nothing_left = projector.step(None, 1).await.expect("a step") == 0;
             idle = if taken == 0 && nothing_left { idle + 1 } else { 0 };
         }
-        self.dump().await
+        self.done().await
     }
 
     /// Events are brought as Kafka may bring them: partitions mixed, some twice, some not at all,
@@ -116,7 +143,7 @@ impl<P: Projection> Bench<P> {
         }
         assert!(missed > 10, "{missed} holes");
         while projector.step(None, 100).await.expect("a step") > 0 {}
-        self.dump().await
+        self.done().await
     }
 
     /// The whole log, by partition.
@@ -135,7 +162,7 @@ impl<P: Projection> Bench<P> {
         let first = self.fresh().await;
         let second = self.projector();
         tokio::join!(exhaust(first), exhaust(second));
-        self.dump().await
+        self.done().await
     }
 
     /// Somebody kills the projector's connections again and again.
@@ -169,7 +196,7 @@ impl<P: Projection> Bench<P> {
             }
         };
         tokio::join!(killing, building);
-        self.dump().await
+        self.done().await
     }
 
     /// Every statement of every batch fails once before it gets through; what was written of the
@@ -208,7 +235,8 @@ impl<P: Projection> Bench<P> {
             }
         }
         assert!(crashes > 10, "{crashes} crashes");
-        self.dump().await
+        self.run("update crash.plan set statement = 0").await;
+        self.done().await
     }
 
     /// An owner that fell asleep before the others went on is fenced off, and changes nothing.
@@ -217,9 +245,14 @@ impl<P: Projection> Bench<P> {
         assert!(stale.step(None, 1).await.expect("a step") > 0);
         let mut other = self.projector();
         while other.step(None, 1000).await.expect("a step") > 0 {}
-        assert!(matches!(stale.step(None, 5).await, Err(Error::Fenced(_))));
+        if P::AGES.is_some() {
+            self.clock.advance(TimeDelta::hours(1));
+            assert!(matches!(stale.age(None).await, Err(Error::Fenced(_))));
+        } else {
+            assert!(matches!(stale.step(None, 5).await, Err(Error::Fenced(_))));
+        }
         assert_eq!(stale.step(None, 5).await.expect("it reads where it stands"), 0);
-        assert_eq!(self.dump().await, rows, "applied once");
+        assert_eq!(self.done().await, rows, "applied once");
 
         // The same with events that Kafka has brought before the owner fell asleep.
         let mut stale = self.fresh().await;
@@ -233,7 +266,7 @@ impl<P: Projection> Bench<P> {
         assert!(matches!(stale.take(rest.to_vec()).await, Err(Error::Fenced(_))));
         let (taken, missing) = stale.take(rest.to_vec()).await.expect("it reads where it stands");
         assert_eq!((taken, missing.len()), (0, 0));
-        assert_eq!(self.dump().await, rows, "applied once");
+        assert_eq!(self.done().await, rows, "applied once");
 
         // Nor does an owner write that has not seen that the log was restored meanwhile.
         let mut unaware = self.fresh().await;
@@ -248,7 +281,7 @@ impl<P: Projection> Bench<P> {
         let (taken, missing) = unaware.take(rest.to_vec()).await.expect("it reads where it stands");
         assert!(taken == 0 && !missing.is_empty(), "of the old epoch, only the log knows");
         while unaware.step(None, 1000).await.expect("a step") > 0 {}
-        assert_eq!(self.dump().await, rows, "applied once");
+        assert_eq!(self.done().await, rows, "applied once");
     }
 
     /// Every row of every table, in an order of their own.

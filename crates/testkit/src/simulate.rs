@@ -1,12 +1,16 @@
 //! Invented athletes: runs of valid events to fill a log with.
 
+use std::collections::HashMap;
+
 use events::{
-    Actor, AthleteId, AthleteRegistered, Channel, CustomExerciseCreated, Equipment, Event,
-    ExerciseId, ExerciseNoted, ExerciseTraits, FormScore, Measurement, Metadata, Muscle, Partition,
-    Personal, Reps, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues,
-    Side, Stream, TimeZone, Timestamp, Units, Version, Visibility, Weight, WeightUnit,
-    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutId,
-    WorkoutStarted,
+    Actor, AthleteId, AthleteRegistered, BodyweightCorrected, BodyweightId, BodyweightMeasured,
+    BodyweightRemoved, Channel, CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted,
+    ExerciseTraits, FormScore, Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked,
+    Partition, Personal, Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps,
+    SetConfirmed, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Sex,
+    Side, Stream, Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing, Weight,
+    WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
+    WorkoutId, WorkoutStarted,
 };
 use log::{Append, Log, NewEvent, Write};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -17,6 +21,16 @@ use uuid::Uuid;
 pub struct Simulator {
     rng: StdRng,
     now: Timestamp,
+    lives: HashMap<AthleteId, Life>,
+}
+
+/// What is told of an athlete beside workouts.
+#[derive(Default)]
+struct Life {
+    profile: Version,
+    body: Version,
+    records: Version,
+    weighings: Vec<BodyweightId>,
 }
 
 /// An invented athlete.
@@ -32,7 +46,7 @@ impl Simulator {
     /// Athletes of a seed.
     pub fn new(seed: u64) -> Self {
         let now = "2026-01-01T06:00:00Z".parse().expect("a time");
-        Self { rng: StdRng::seed_from_u64(seed), now }
+        Self { rng: StdRng::seed_from_u64(seed), now, lives: HashMap::new() }
     }
 
     /// Registers athletes with their keys and lets each do so many workouts, in turns; the log has
@@ -59,6 +73,7 @@ impl Simulator {
                 units: Units::default(),
             };
             self.append(log, athlete, Stream::athlete(id), vec![registered.into()]).await;
+            self.lives.insert(id, Life { profile: Version(1), ..Life::default() });
             let custom = self.uuid();
             let created = CustomExerciseCreated {
                 exercise_id: custom,
@@ -76,6 +91,7 @@ impl Simulator {
         for _ in 0..workouts {
             for (athlete, custom) in all.clone() {
                 self.workout(log, athlete, custom).await;
+                self.live(log, athlete).await;
             }
         }
         all.into_iter().map(|(athlete, _)| athlete).collect()
@@ -87,6 +103,86 @@ impl Simulator {
             let custom = self.uuid();
             self.workout(log, athlete, custom).await;
         }
+    }
+
+    /// What happens between workouts: profiles change, scales are stood on, records announced.
+    async fn live(&mut self, log: &Log, athlete: Athlete) {
+        let Some(mut life) = self.lives.remove(&athlete.id) else { return };
+        if self.rng.random_bool(0.3) {
+            let zones = ["Europe/Paris", "America/New_York", "Pacific/Apia"];
+            let zone = zones[self.rng.random_range(0..zones.len())];
+            let sexes = [None, Some(Sex::Female), Some(Sex::Male), Some(Sex::Male)];
+            let sex = sexes[self.rng.random_range(0..sexes.len())];
+            let changed = ProfileChanged {
+                username: None,
+                name: Some(Personal::Clear("Ada".to_owned())),
+                birth_year: None,
+                sex: sex.map(Personal::Clear),
+                height_cm: None,
+                experience: None,
+                goal: None,
+                time_zone: TimeZone(zone.parse().expect("a zone")),
+                units: Units::default(),
+                theme: Theme::default(),
+                language: None,
+                notifications: Notifications::default(),
+                privacy: Privacy::default(),
+            };
+            let stream = Stream::athlete(athlete.id);
+            let mut events = vec![changed.into()];
+            self.append_at(log, athlete, stream, &mut life.profile, &mut events).await;
+        }
+        let mut weighed: Vec<Event> = Vec::new();
+        if self.rng.random_bool(0.5) {
+            let bodyweight_id = BodyweightId::new(self.uuid()).expect("an id of version 7");
+            life.weighings.push(bodyweight_id);
+            weighed.push(BodyweightMeasured { bodyweight_id, weighing: self.weighing() }.into());
+        }
+        if self.rng.random_bool(0.2) && !life.weighings.is_empty() {
+            let bodyweight_id = life.weighings[self.rng.random_range(0..life.weighings.len())];
+            weighed.push(BodyweightCorrected { bodyweight_id, weighing: self.weighing() }.into());
+        }
+        if self.rng.random_bool(0.1) && !life.weighings.is_empty() {
+            let removed = self.rng.random_range(0..life.weighings.len());
+            let bodyweight_id = life.weighings.swap_remove(removed);
+            weighed.push(BodyweightRemoved { bodyweight_id }.into());
+        }
+        let stream = Stream::body(athlete.id);
+        self.append_at(log, athlete, stream, &mut life.body, &mut weighed).await;
+        if self.rng.random_bool(0.3) {
+            let mut events = vec![self.announcement()];
+            let stream = Stream::records(athlete.id);
+            self.append_at(log, athlete, stream, &mut life.records, &mut events).await;
+        }
+        self.lives.insert(athlete.id, life);
+    }
+
+    /// Within two days of now, most of them.
+    fn weighing(&mut self) -> Weighing {
+        let grams = self.rng.random_range(50_000..130_000);
+        let weight = Weight::new(Decimal::new(grams, 3), WeightUnit::Kg).expect("a weight");
+        let by = chrono::TimeDelta::hours(self.rng.random_range(-48..1));
+        let measured_at = self.now.shifted(by).expect("a time");
+        Weighing { measured_at, weight: Personal::Clear(weight) }
+    }
+
+    fn announcement(&mut self) -> Event {
+        let exercise: ExerciseId = "squat-barbell".parse().expect("a slug");
+        let holder = RecordHolder {
+            figure: Decimal::new(self.rng.random_range(40..200), 0),
+            set_id: None,
+            workout_id: WorkoutId::new(self.uuid()).expect("an id of version 7"),
+            performed_at: self.now,
+        };
+        let kinds = [RecordKind::HeaviestWeight, RecordKind::SetVolume];
+        let kind = kinds[self.rng.random_range(0..kinds.len())];
+        let (reps, previous) = (None, None);
+        if self.rng.random_bool(0.3) {
+            let records = vec![RecordMoved { kind, reps, holder: None, previous: Some(holder) }];
+            return PRRevoked { exercise, records }.into();
+        }
+        let records = vec![RecordMoved { kind, reps, holder: Some(holder), previous }];
+        PRAchieved { exercise, first: false, records }.into()
     }
 
     /// One workout with its corrections, in several appends.
@@ -107,12 +203,17 @@ impl Simulator {
             let set_id = SetId::new(self.uuid()).expect("an id of version 7");
             let set = self.set(number, custom);
             sets.push((set_id, set.clone()));
-            events.push(SetLogged { set_id, set }.into());
+            let unusual = self.rng.random_bool(0.2);
+            events.push(SetLogged { set_id, set, unusual }.into());
+            if unusual && self.rng.random_bool(0.5) {
+                events.push(SetConfirmed { set_id }.into());
+            }
             if self.rng.random_bool(0.2) {
                 let corrected = self.rng.random_range(0..sets.len());
                 let set = self.set(number, custom);
                 sets[corrected].1 = set.clone();
-                events.push(SetCorrected { set_id: sets[corrected].0, set }.into());
+                let (set_id, unusual) = (sets[corrected].0, self.rng.random_bool(0.1));
+                events.push(SetCorrected { set_id, set, unusual }.into());
             }
             if self.rng.random_bool(0.1) {
                 let removed = self.rng.random_range(0..sets.len());
@@ -147,7 +248,13 @@ impl Simulator {
     }
 
     fn exercise(&mut self, custom: Uuid) -> ExerciseId {
-        let exercises = ["bench-press-barbell", "squat-barbell", "deadlift-barbell"];
+        let exercises = [
+            "bench-press-barbell",
+            "squat-barbell",
+            "deadlift-barbell",
+            "pull-up-weighted",
+            "pull-up-assisted",
+        ];
         if self.rng.random_bool(0.2) {
             ExerciseId::Custom(custom)
         } else {

@@ -279,7 +279,7 @@ impl Years {
                 };
                 let set_id = SetId::new(self.uuid(when(now))).expect("an id of version 7");
                 version = version.next();
-                let logged = SetLogged { set_id, set: values.clone() };
+                let logged = SetLogged { set_id, set: values.clone(), unusual: false };
                 let client = Some(set_id.uuid());
                 self.record(index, when(now), stream, version, client, logged.into());
                 sets.push((set_id, values));
@@ -330,7 +330,7 @@ impl Years {
         let at = self.rng.random_range(0..sets.len());
         let (set_id, set) = &mut sets[at];
         set.reps = Reps::new(i64::from(set.reps.map_or(1, |reps| reps.get())) + 1).ok();
-        let corrected = SetCorrected { set_id: *set_id, set: set.clone() };
+        let corrected = SetCorrected { set_id: *set_id, set: set.clone(), unusual: false };
         self.record(index, now, stream, version.next(), None, corrected.into());
         version.next()
     }

@@ -9,12 +9,13 @@ use events::{
 use projector::Happened;
 use uuid::Uuid;
 
-use crate::athlete::Athletes;
+use crate::{athlete::Athletes, weighings::Weighings};
 
 /// The changes of a batch.
 #[derive(Default)]
 pub struct Batch {
     pub(super) athletes: Athletes,
+    pub(super) weighings: Weighings,
     pub(super) workouts: BTreeMap<(AthleteId, Uuid), Workout>,
 }
 
@@ -66,20 +67,28 @@ pub(super) struct Ending {
 /// What becomes of a set's row.
 pub(super) enum Set {
     /// It is new in this batch, logged by the event of that version.
-    New(Version, SetValues),
+    New(Version, Values),
     /// It is there, logged by an earlier event than this one, and now says this.
-    Corrected(Version, SetValues),
+    Corrected(Version, Values),
+    /// It is there, says what it says, and is confirmed.
+    Confirmed,
     /// It is there, and goes.
     Gone,
+}
+
+/// What a set says, and whether that is unusual.
+pub(super) struct Values {
+    pub(super) set: SetValues,
+    pub(super) unusual: bool,
 }
 
 impl Batch {
     pub(super) fn fold(&mut self, happened: Happened) {
         let owner = happened.owner;
         let key = (owner, happened.stream.id);
+        self.athletes.take(&happened);
+        self.weighings.take(&happened);
         match happened.event {
-            Event::AthleteRegistered(registered) => self.athletes.registered(owner, registered),
-            Event::CustomExerciseCreated(created) => self.athletes.created(owner, created),
             Event::WorkoutStarted(started) => {
                 self.workout(key).row = Row::New(New {
                     details: started.details,
@@ -107,17 +116,20 @@ impl Batch {
                 self.workout(key).row = Row::Gone;
             }
             Event::SetLogged(logged) => {
-                let set = Set::New(happened.version, logged.set);
+                let values = Values { set: logged.set, unusual: logged.unusual };
+                let set = Set::New(happened.version, values);
                 self.workout(key).sets.push((logged.set_id, set));
             }
             Event::SetCorrected(corrected) => {
-                self.workout(key).correct(corrected.set_id, happened.version, corrected.set);
+                let values = Values { set: corrected.set, unusual: corrected.unusual };
+                self.workout(key).correct(corrected.set_id, happened.version, values);
             }
+            Event::SetConfirmed(confirmed) => self.workout(key).confirm(confirmed.set_id),
             Event::SetRemoved(removed) => self.workout(key).remove(removed.set_id),
             Event::ExerciseNoted(noted) => {
                 self.workout(key).notes.insert(noted.exercise.clone(), noted);
             }
-            Event::AuditRead(_) => {}
+            _ => {}
         }
     }
 
@@ -145,7 +157,15 @@ impl Workout {
         }
     }
 
-    fn correct(&mut self, id: SetId, version: Version, values: SetValues) {
+    fn confirm(&mut self, id: SetId) {
+        match self.sets.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, Set::New(_, values) | Set::Corrected(_, values))) => values.unusual = false,
+            Some(_) => {}
+            None => self.sets.push((id, Set::Confirmed)),
+        }
+    }
+
+    fn correct(&mut self, id: SetId, version: Version, values: Values) {
         match self.sets.iter_mut().find(|(known, _)| *known == id) {
             Some((_, Set::New(_, set) | Set::Corrected(_, set))) => *set = values,
             Some((_, gone)) => *gone = Set::Corrected(version, values),

@@ -20,16 +20,21 @@ pub struct History;
 
 impl Projection for History {
     const NAME: &'static str = "history";
-    const SCHEMA: &'static str = "history_v3";
+    const SCHEMA: &'static str = "history_v4";
     const TABLES: &'static str = include_str!("schema.sql");
     const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
         "AthleteRegistered",
+        "ProfileChanged",
+        "BodyweightMeasured",
+        "BodyweightCorrected",
+        "BodyweightRemoved",
         "CustomExerciseCreated",
         "WorkoutStarted",
         "WorkoutDetailsChanged",
         "SetLogged",
         "SetCorrected",
+        "SetConfirmed",
         "SetRemoved",
         "ExerciseNoted",
         "WorkoutCompleted",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::workout;
+use domain::{body::Bodyweights, workout};
 use events::{
     AthleteId, Epoch, ExerciseId, ExerciseNoted, Feeling, Partition, Personal, PersonalField,
     Position, SetId, SetValues, TimeZone, Timestamp, WorkoutDetails, WorkoutId,
@@ -20,6 +20,7 @@ use crate::{
     context,
     days::Edge,
     represent::{Known, Parts},
+    weighings,
 };
 
 /// Which workouts are wanted.
@@ -67,29 +68,39 @@ pub(super) async fn page(
         r#"select c.epoch, c.position, w.workout as "workout?", w.completed as "completed?",
                w.started_at as "started_at?", w.completed_at, w.imported_from,
                w.details as "details?", w.feeling, part.set_id as "set_id?",
-               part.values as "values?", part.noted as "noted?"
-           from history_v3.checkpoints c
+               part.values as "values?", part.unusual as "unusual?", part.noted as "noted?",
+               a.time_zone as "time_zone?",
+               case when row_number() over () = 1 then
+                   (select array_agg(b.measured_at order by b.measured_at, b.noted)
+                    from history_v4.weighings b where b.owner = $1)
+               end as measured_at,
+               case when row_number() over () = 1 then
+                   (select array_agg(b.weight order by b.measured_at, b.noted)
+                    from history_v4.weighings b where b.owner = $1)
+               end as weights
+           from history_v4.checkpoints c
+           left join history_v4.athletes a on a.owner = $1
            left join lateral (
-               select * from history_v3.workouts w
+               select * from history_v4.workouts w
                where w.owner = $1
                    and ($3::timestamptz is null or (w.started_at, w.workout) < ($3, $4::uuid))
                    and ($5::boolean is null or w.completed = $5)
                    and ($6::timestamptz is null or w.started_at >= $6)
                    and ($7::timestamptz is null or w.started_at < $7)
                    and ($8::text[] is null or w.workout in (
-                       select s.workout from history_v3.workout_sets s
+                       select s.workout from history_v4.workout_sets s
                        where s.owner = $1 and s.exercise = any($8)
                    ))
                order by w.started_at desc, w.workout desc
                limit $9
            ) w on true
            left join lateral (
-               select s.ordinal, s.set_id, s.values, null as noted
-               from history_v3.workout_sets s
+               select s.ordinal, s.set_id, s.values, s.unusual, null as noted
+               from history_v4.workout_sets s
                where s.owner = $1 and s.workout = w.workout
                union all
-               select null, null, null, n.noted
-               from history_v3.workout_notes n
+               select null, null, null, null, n.noted
+               from history_v4.workout_notes n
                where n.owner = $1 and n.workout = w.workout
            ) part on true
            where c.partition = $2
@@ -114,8 +125,13 @@ pub(super) async fn page(
     };
     let position = Positions::one(Epoch(first.epoch), partition, Position(first.position));
 
+    let zone = first.time_zone.as_deref().unwrap_or("UTC").parse().map_err(Error::internal)?;
     let mut workouts: Vec<Parts> = Vec::new();
+    let mut weighings = Vec::new();
     for row in rows {
+        if let (Some(measured_at), Some(weights)) = (row.measured_at, row.weights) {
+            weighings = measured_at.into_iter().zip(weights).collect();
+        }
         let (Some(id), Some(completed), Some(details)) = (row.workout, row.completed, row.details)
         else {
             continue;
@@ -133,12 +149,15 @@ pub(super) async fn page(
                 imported_from: row.imported_from.as_deref().map(decode).transpose()?,
                 sets: Vec::new(),
                 noted: Vec::new(),
+                bodyweights: Bodyweights::default(),
+                zone,
             });
         }
         let Some(last) = workouts.last_mut() else { continue };
         if let (Some(set_id), Some(values)) = (row.set_id, row.values) {
             let id = SetId::new(set_id).map_err(Error::internal)?;
-            let set = workout::Set { id, values: decode::<SetValues>(&values)? };
+            let unusual = row.unusual == Some(true);
+            let set = workout::Set { id, values: decode::<SetValues>(&values)?, unusual };
             last.sets.push((set, None));
         }
         if let Some(noted) = row.noted {
@@ -152,13 +171,19 @@ pub(super) async fn page(
             .map(|last| Place { started_at: last.details.started_at, workout: last.id.uuid() })
     });
     complete(context, owner, &mut workouts).await?;
+    if workouts.iter().any(Parts::weighs) {
+        let bodyweights = weighings::open(context, weighings).await?;
+        for workout in &mut workouts {
+            workout.bodyweights = bodyweights.clone();
+        }
+    }
     Ok(Page { position, workouts, next: next.flatten() })
 }
 
 /// Where the athlete's days begin and end; one who is not in the model yet has no workouts in it
 /// either.
 async fn time_zone(context: &Context, owner: AthleteId) -> Result<Option<String>, Error> {
-    sqlx::query_scalar!("select time_zone from history_v3.athletes where owner = $1", owner.uuid())
+    sqlx::query_scalar!("select time_zone from history_v4.athletes where owner = $1", owner.uuid())
         .fetch_optional(&context.pool)
         .await
         .map_err(context::database)

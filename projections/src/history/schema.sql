@@ -1,4 +1,4 @@
--- schema: history_v3
+-- schema: history_v4
 -- Which workouts an athlete did, newest first, with every set. Text columns hold the JSON of the
 -- events, personal fields sealed as they are there, so that a destroyed key forgets them here too.
 
@@ -34,6 +34,8 @@ create table workout_sets (
     ordinal integer not null,
     exercise text not null,
     values text not null,
+    -- Whether it is far beyond what was known of the athlete, and not confirmed.
+    unusual boolean not null,
     -- The workout first: its id is in the order of time, so that sets of today are written side by
     -- side whoever's they are.
     primary key (workout, owner, set_id)
@@ -45,4 +47,15 @@ create table workout_notes (
     exercise text not null,
     noted text not null,
     primary key (workout, owner, exercise)
+);
+
+-- What the athlete weighed, as in the events: sealed.
+create table weighings (
+    owner uuid not null,
+    measured_at timestamptz not null,
+    -- The position of the event that told of it first.
+    noted bigint not null,
+    id uuid not null,
+    weight text not null,
+    primary key (owner, measured_at, noted)
 );

@@ -8,7 +8,7 @@ use projector::{Tables, row};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::fold::{Batch, Change, Ending, New, Row, Set};
+use super::fold::{Batch, Change, Ending, New, Row, Set, Values};
 
 row! {
     struct WorkoutRow in "workouts" by 2 {
@@ -31,6 +31,7 @@ row! {
         ordinal: i32,
         exercise: String,
         values: String,
+        unusual: bool,
     }
 }
 
@@ -52,6 +53,7 @@ struct Changes {
     discarded: Vec<(Uuid, Uuid)>,
     new_sets: Vec<SetRow>,
     corrected_sets: Vec<SetRow>,
+    confirmed_sets: Vec<(Uuid, Uuid, Uuid)>,
     removed_sets: Vec<(Uuid, Uuid, Uuid)>,
     notes: Vec<NoteRow>,
     emptied_notes: Vec<(Uuid, Uuid, String)>,
@@ -59,6 +61,7 @@ struct Changes {
 
 pub(super) async fn write(batch: Batch, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
     batch.athletes.write(tables).await?;
+    batch.weighings.write(tables).await?;
     let mut changes = Changes::default();
     for ((owner, workout), change) in batch.workouts {
         let owner = owner.uuid();
@@ -74,14 +77,15 @@ pub(super) async fn write(batch: Batch, tables: &mut Tables<'_>) -> Result<(), s
             }
         }
         for (id, set) in change.sets {
-            let row = |version: events::Version, values: &events::SetValues| {
+            let row = |version: events::Version, Values { set, unusual }: &Values| {
                 Ok::<_, sqlx::Error>(SetRow {
                     workout,
                     owner,
                     set_id: id.uuid(),
                     ordinal: version.0,
-                    exercise: values.exercise.to_string(),
-                    values: json(values)?,
+                    exercise: set.exercise.to_string(),
+                    values: json(set)?,
+                    unusual: *unusual,
                 })
             };
             match set {
@@ -89,6 +93,7 @@ pub(super) async fn write(batch: Batch, tables: &mut Tables<'_>) -> Result<(), s
                 Set::Corrected(version, values) => {
                     changes.corrected_sets.push(row(version, &values)?);
                 }
+                Set::Confirmed => changes.confirmed_sets.push((workout, owner, id.uuid())),
                 Set::Gone => changes.removed_sets.push((workout, owner, id.uuid())),
             }
         }
@@ -128,6 +133,9 @@ impl Changes {
             row.ordinal = logged.get(&key(row)).copied().unwrap_or(row.ordinal);
         }
         tables.upsert(self.corrected_sets).await?;
+        let mut confirmed: Vec<SetRow> = tables.read(self.confirmed_sets).await?;
+        confirmed.iter_mut().for_each(|row| row.unusual = false);
+        tables.upsert(confirmed).await?;
         tables.delete::<SetRow, _>(self.removed_sets).await?;
         tables.upsert(self.notes).await?;
         tables.delete::<NoteRow, _>(self.emptied_notes).await

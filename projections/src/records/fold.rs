@@ -1,216 +1,210 @@
 //! What a run of events comes to, and which days it changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{
-    library::Library,
-    records::{Performed, Session, volume_kg},
-};
-use events::{CustomExerciseCreated, Event, ExerciseId, Measurement, WorkoutId};
-use projector::{Happened, Tables};
+use chrono::{DateTime, Utc};
+use domain::{days, records::Session};
+use events::{AthleteId, ExerciseId, Measurement, Partition, SetId, TimeZone, Timestamp};
+use projector::{Happened, Mark, Tables, row};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{
-    decode,
-    spans::{Edit, Edits},
-    workouts::{Workout, WorkoutRow},
+    announced::Announced,
+    spans::{self, DayRow, Edit, Edits},
 };
 use crate::{
-    athlete::{Athletes, CustomExercise},
+    athlete::Athletes,
+    lifts::{Turn, Turns, Workout, decode, zones},
     training::Workouts,
+    weighings::{Reweighed, WeighingRow, Weighings},
 };
+
+row! {
+    /// An exercise of which the bodyweight of the day is part of what is lifted.
+    struct BodyweightExercise in "bodyweight_exercises" by 2 {
+        owner: Uuid,
+        exercise: String,
+    }
+}
 
 /// The changes of a batch.
 #[derive(Default)]
 pub struct Batch {
     athletes: Athletes,
+    weighings: Weighings,
     workouts: Workouts,
+    announced: Announced,
 }
 
-/// A workout before and after the batch.
-struct Turn {
-    owner: Uuid,
-    id: WorkoutId,
-    before: Option<Workout>,
-    after: Option<Workout>,
-}
+/// Whose records of which exercise.
+type Key = (AthleteId, String);
 
 impl Batch {
     pub(super) fn fold(&mut self, happened: Happened) {
-        let owner = happened.owner;
-        match happened.event {
-            Event::AthleteRegistered(registered) => self.athletes.registered(owner, registered),
-            Event::CustomExerciseCreated(created) => self.athletes.created(owner, created),
-            _ => self.workouts.take(happened),
-        }
+        self.athletes.take(&happened);
+        self.weighings.take(&happened);
+        self.announced.take(&happened);
+        self.workouts.take(happened);
     }
 
-    pub(super) async fn write(self, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
-        self.athletes.write(tables).await?;
-        let turns = write_workouts(self.workouts, tables).await?;
-        let measurements = measurements(&turns, tables).await?;
-        let mut edits = Edits::default();
-        for turn in &turns {
-            turn.edit(&measurements, &mut edits);
+    pub(super) async fn write(mut self, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
+        let mut reweighed = self.athletes.write(tables).await?;
+        reweighed.extend(self.weighings.write(tables).await?);
+        self.announced.write(tables).await?;
+        touch(&mut self.workouts, reweighed, tables).await?;
+        let turns = Turns::write(self.workouts, tables, Measurement::has_bodyweight).await?;
+
+        let (mut edits, mut marks) = (Edits::default(), BTreeMap::new());
+        let mut weighed = BTreeSet::new();
+        for turn in &turns.all {
+            for exercise in turn.exercises() {
+                // Of an exercise that nobody knows, nothing can be a record.
+                let Some(measurement) = turns.measurement(turn.owner, exercise) else { continue };
+                edit(turn, exercise, measurement, &mut edits);
+                mark(turn, exercise, &mut marks);
+                if measurement.has_bodyweight() {
+                    weighed.insert((turn.owner.uuid(), exercise.to_string()));
+                }
+            }
         }
-        edits.write(tables).await
+        let weighed = weighed.into_iter();
+        let weighed = weighed.map(|(owner, exercise)| BodyweightExercise { owner, exercise });
+        tables.upsert(weighed).await?;
+        let changed = edits.write(tables).await?;
+        let marks = changed.into_iter().filter_map(|key| marks.remove(&key));
+        tables.mark(marks.collect()).await
     }
 }
 
-/// Brings the workouts up to date, and answers what they were and are.
-async fn write_workouts(
-    workouts: Workouts,
+/// Has those workouts looked at again on whose days other bodyweights count.
+async fn touch(
+    workouts: &mut Workouts,
+    reweighed: Vec<Reweighed>,
     tables: &mut Tables<'_>,
-) -> Result<Vec<Turn>, sqlx::Error> {
-    let mut known = Vec::new();
-    for ((workout, owner), change) in &workouts.0 {
-        if !change.is_new {
-            known.push((*workout, owner.uuid()));
-        }
+) -> Result<(), sqlx::Error> {
+    if reweighed.is_empty() {
+        return Ok(());
     }
-    let rows: Vec<WorkoutRow> = tables.read(known).await?;
-    let mut before = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        before.insert((row.workout, row.owner), Workout::of_row(row)?);
+    let owners: BTreeSet<AthleteId> = reweighed.iter().map(|of| of.owner).collect();
+    let keys = owners.iter().map(|owner| (owner.uuid(),));
+    let exercises: Vec<BodyweightExercise> = tables.read(keys).await?;
+    if exercises.is_empty() {
+        return Ok(());
     }
-    let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    let mut turns = Vec::with_capacity(workouts.0.len());
-    for ((workout, owner), change) in workouts.0 {
-        let owner = owner.uuid();
-        // Streams are named by ids that were checked when they were begun.
-        let Ok(id) = WorkoutId::new(workout) else { continue };
-        let before = before.remove(&(workout, owner));
-        if before.is_none() && !change.is_new {
-            continue;
-        }
-        let after = Workout::after(before.as_ref(), change);
-        match (&before, &after) {
-            (None, None) => continue,
-            (None, Some(after)) => new.push(after.row(workout, owner)?),
-            (Some(_), None) => gone.push((workout, owner)),
-            (Some(before), Some(after)) if before != after => {
-                changed.push(after.row(workout, owner)?);
+    let zones = zones(owners, tables).await?;
+    for of in reweighed {
+        let zone = zones.get(&of.owner).copied().unwrap_or(TimeZone::UTC);
+        let span = span(of, zone, tables).await?;
+        let exercises = exercises.iter().filter(|row| row.owner == of.owner.uuid());
+        let months: Vec<(Uuid, String, i32)> =
+            exercises.map(|row| (row.owner, row.exercise.clone(), span.first_month())).collect();
+        let rows: Vec<DayRow> = match span.months() {
+            Some(all) => {
+                let each = |(owner, exercise, _): &(Uuid, String, i32)| {
+                    let (owner, exercise) = (*owner, exercise.clone());
+                    all.iter().map(move |month| (owner, exercise.clone(), *month))
+                };
+                tables.read(months.iter().flat_map(each).collect::<Vec<_>>()).await?
             }
-            (Some(_), Some(_)) => continue,
+            None => tables.onwards(months).await?,
+        };
+        for row in rows {
+            let day: spans::Day = decode(&row.done)?;
+            for set in day.sets.iter().filter(|set| span.has(set.performed_at)) {
+                workouts.touch(set.workout.uuid(), of.owner, of.partition, of.recorded_at);
+            }
         }
-        turns.push(Turn { owner, id, before, after });
     }
-    tables.insert(new).await?;
-    tables.upsert(changed).await?;
-    tables.delete::<WorkoutRow, _>(gone).await?;
-    Ok(turns)
+    Ok(())
 }
 
-/// How the exercises of the turns are measured, by owner of custom ones.
-struct Measurements(HashMap<(Uuid, Uuid), Measurement>);
-
-async fn measurements(
-    turns: &[Turn],
-    tables: &mut Tables<'_>,
-) -> Result<Measurements, sqlx::Error> {
-    let mut wanted = BTreeSet::new();
-    for turn in turns {
-        for exercise in turn.exercises() {
-            if let ExerciseId::Custom(id) = exercise {
-                wanted.insert((turn.owner, *id));
-            }
-        }
-    }
-    let rows: Vec<CustomExercise> = tables.read(wanted).await?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let created: CustomExerciseCreated = decode(&row.created)?;
-        found.insert((row.owner, row.exercise), created.traits.kind);
-    }
-    Ok(Measurements(found))
+/// A span of time from its first instant on; up to another one, if it has an end.
+struct Span {
+    from: DateTime<Utc>,
+    to: Option<DateTime<Utc>>,
 }
 
-impl Measurements {
-    fn of(&self, owner: Uuid, exercise: &ExerciseId) -> Option<Measurement> {
-        match exercise {
-            ExerciseId::Custom(id) => self.0.get(&(owner, *id)).copied(),
-            system => Library::system().get(system).map(|exercise| exercise.kind),
-        }
+/// The days on which a weighing counts.
+async fn span(of: Reweighed, zone: TimeZone, tables: &mut Tables<'_>) -> Result<Span, sqlx::Error> {
+    let Some(at) = of.from else {
+        return Ok(Span { from: DateTime::<Utc>::MIN_UTC, to: None });
+    };
+    let end_of_day = days::ends(Timestamp::new(at), zone);
+    let next: Vec<WeighingRow> = tables.ceiling([(of.owner.uuid(), end_of_day)]).await?;
+    let begins = |at: DateTime<Utc>| days::begins(at.with_timezone(&zone.0).date_naive(), zone);
+    Ok(Span { from: begins(at), to: next.first().map(|next| begins(next.measured_at)) })
+}
+
+impl Span {
+    fn has(&self, at: Timestamp) -> bool {
+        at.utc() >= self.from && self.to.is_none_or(|to| at.utc() < to)
+    }
+
+    fn first_month(&self) -> i32 {
+        if self.from == DateTime::<Utc>::MIN_UTC { 0 } else { spans::month_of(self.from) }
+    }
+
+    /// Its months, if it has an end.
+    fn months(&self) -> Option<Vec<i32>> {
+        let (first, last) = (self.first_month(), spans::month_of(self.to?));
+        let all = (first / 100..=last / 100).flat_map(|year| (1..=12).map(move |m| year * 100 + m));
+        Some(all.filter(|month| (first..=last).contains(month)).collect())
     }
 }
 
-impl Turn {
-    fn exercises(&self) -> BTreeSet<&ExerciseId> {
-        let both = self.before.iter().chain(&self.after);
-        both.flat_map(|workout| workout.sets.keys()).collect()
-    }
-
-    /// What of the days changes with the workout.
-    fn edit(&self, measurements: &Measurements, edits: &mut Edits) {
-        for exercise in self.exercises() {
-            // Of an exercise that nobody knows, nothing can be a record.
-            let Some(measurement) = measurements.of(self.owner, exercise) else { continue };
-            let before = self.sets(self.before.as_ref(), exercise, measurement);
-            let after = self.sets(self.after.as_ref(), exercise, measurement);
-            let mut put = |edit| edits.put(self.owner, exercise, measurement, edit);
-            for (id, set) in &before {
-                if after.get(id) != Some(set) {
-                    put(Edit::Drop(set.performed_at, id.uuid()));
-                }
-            }
-            for (id, set) in &after {
-                if before.get(id) != Some(set) {
-                    put(Edit::Set(set.clone()));
-                }
-            }
-            let was = self.session(self.before.as_ref(), before.values());
-            let is = self.session(self.after.as_ref(), after.values());
-            if was != is {
-                if let Some(was) = was {
-                    put(Edit::Drop(was.started_at, self.id.uuid()));
-                }
-                if let Some(is) = is {
-                    put(Edit::Session(is));
-                }
-            }
+/// What of the days of an exercise changes with a workout.
+fn edit(turn: &Turn, exercise: &ExerciseId, measurement: Measurement, edits: &mut Edits) {
+    let before = turn.sets(turn.before.as_ref(), exercise, measurement);
+    let after = turn.sets(turn.after.as_ref(), exercise, measurement);
+    let mut put = |edit| edits.put(turn.owner, exercise, measurement, edit);
+    for (id, set) in &before {
+        if after.get(id) != Some(set) {
+            put(Edit::DropSet(set.clone()));
         }
     }
-
-    fn sets(
-        &self,
-        workout: Option<&Workout>,
-        exercise: &ExerciseId,
-        measurement: Measurement,
-    ) -> BTreeMap<events::SetId, Performed> {
-        let sets = workout.into_iter().flat_map(|workout| workout.working(exercise));
-        sets.map(|set| {
-            let weight = set.5.map(|typed| typed.0);
-            let performed = Performed {
-                id: set.0,
-                workout: self.id,
-                performed_at: set.performed_at(),
-                logged: set.3,
-                reps: set.4,
-                weight,
-                duration_seconds: set.6,
-                distance_metres: set.7,
-                volume_kg: volume_kg(set.4, weight, measurement, None),
-                unusual: false,
-            };
-            (set.0, performed)
-        })
-        .collect()
+    for (id, set) in &after {
+        if before.get(id) != Some(set) {
+            put(Edit::Set(set.clone()));
+        }
     }
-
-    fn session<'a>(
-        &self,
-        workout: Option<&Workout>,
-        sets: impl Iterator<Item = &'a Performed>,
-    ) -> Option<Session> {
-        let workout = workout?;
-        let volume: Decimal = sets.filter_map(|set| set.volume_kg).sum();
-        let (started_at, logged) = (workout.started_at, workout.logged);
-        (!volume.is_zero()).then(|| Session {
-            workout: self.id,
-            started_at,
-            logged,
-            volume_kg: volume.normalize(),
-        })
+    let was = session(turn, turn.before.as_ref(), &before);
+    let is = session(turn, turn.after.as_ref(), &after);
+    if was != is {
+        was.into_iter().for_each(|was| put(Edit::DropSession(was)));
+        is.into_iter().for_each(|is| put(Edit::Session(is)));
     }
+}
+
+/// What the sets of an exercise came to in a workout.
+fn session(
+    turn: &Turn,
+    workout: Option<&Workout>,
+    sets: &BTreeMap<SetId, domain::records::Performed>,
+) -> Option<Session> {
+    let workout = workout?;
+    let volume: Decimal = sets.values().filter_map(|set| set.volume_kg).sum();
+    (!volume.is_zero()).then(|| Session {
+        workout: turn.id,
+        started_at: workout.started_at,
+        logged: workout.logged,
+        volume_kg: volume.normalize(),
+        open: !workout.completed || sets.values().any(|set| set.unusual),
+    })
+}
+
+/// Notes what would be announced of an exercise, should its records have changed.
+fn mark(turn: &Turn, exercise: &ExerciseId, marks: &mut BTreeMap<Key, Mark>) {
+    let (owner, partition): (AthleteId, Partition) = (turn.owner, turn.partition);
+    let key = exercise.to_string();
+    let imported = turn.before.iter().chain(&turn.after).any(|workout| workout.imported);
+    let mark = marks.entry((owner, key.clone())).or_insert_with(|| Mark {
+        owner,
+        partition,
+        key,
+        imported: true,
+        recorded_at: turn.recorded_at,
+    });
+    mark.imported &= imported;
+    mark.recorded_at = mark.recorded_at.max(turn.recorded_at);
 }

@@ -1,8 +1,8 @@
 //! Records: which of an athlete's sets are the best there ever were?
 //!
 //! Answers who holds each record of each exercise now, in a window of time and over time. Takes
-//! registrations, custom exercises, workouts and sets; a set counts from the moment it is logged,
-//! a warm-up never, and whatever is removed, corrected, re-dated, discarded or logged belatedly, the
+//! registrations and profiles (for time zones), weighings, custom exercises, workouts, sets, and what was
+//! announced of records; a set counts from the moment it is logged, a warm-up never, and whatever is removed, corrected, re-dated, discarded or logged belatedly, the
 //! rows are those of a recomputation from scratch. Rows are as stale as the projector lags.
 //!
 //! The structure is a tree of spans of time with the holders of each ([`domain::records::Best`]). A
@@ -10,14 +10,16 @@
 //! is lost is its span looked at again: at most the days of a month, the months of a year, and the
 //! years. So a set costs the same after five hundred sets as after fifty thousand.
 
+mod announced;
+pub mod announcing;
 mod fold;
 mod query;
 mod routes;
 mod spans;
-mod workouts;
 
 use projector::{Happened, Projection, Refused, Tables};
 
+pub use query::holders;
 pub use routes::routes;
 
 /// The records projection.
@@ -26,19 +28,29 @@ pub struct Records;
 
 impl Projection for Records {
     const NAME: &'static str = "records";
-    const SCHEMA: &'static str = "records_v1";
+    const SCHEMA: &'static str = "records_v2";
     const TABLES: &'static str = include_str!("schema.sql");
     const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
         "AthleteRegistered",
+        "ProfileChanged",
+        "BodyweightMeasured",
+        "BodyweightCorrected",
+        "BodyweightRemoved",
         "CustomExerciseCreated",
         "WorkoutStarted",
         "WorkoutDetailsChanged",
         "SetLogged",
         "SetCorrected",
+        "SetConfirmed",
         "SetRemoved",
+        "WorkoutCompleted",
         "WorkoutDiscarded",
+        "PRAchieved",
+        "PRRevoked",
+        "RecordsRestated",
     ];
+    const OPENS: &'static [&'static str] = &["BodyweightMeasured", "BodyweightCorrected"];
 
     type Batch = fold::Batch;
 
@@ -50,13 +62,4 @@ impl Projection for Records {
     async fn write(batch: fold::Batch, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
         batch.write(tables).await
     }
-}
-
-/// Rows hold JSON of the program's own making.
-fn encode(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
-    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
-}
-
-fn decode<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
-    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -1,25 +1,20 @@
 //! Reading records: holders and the position they stand at, in one statement.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use domain::records::{Best, Kind, Performed, Session};
 use events::{AthleteId, Epoch, ExerciseId, Measurement, Partition, Position, TimeZone, Timestamp};
 use log::Positions;
 use rust_decimal::Decimal;
-use uuid::Uuid;
+use sqlx::PgPool;
 use web::Error;
 
 use super::{
-    Records, decode,
+    Records,
     spans::{Day, day_of},
 };
-use crate::{
-    Context,
-    athlete::{Custom, custom_exercises},
-    context,
-    represent::Known,
-};
+use crate::{Context, athlete::Exercises, context, lifts::decode};
 
 /// How often a progression is read again because rows changed in between.
 const ATTEMPTS: usize = 5;
@@ -59,22 +54,6 @@ pub(super) struct Progression {
     pub(super) sessions: Vec<Session>,
 }
 
-/// What is known of exercises: of the library, and of the athlete's own.
-pub(super) struct Exercises(HashMap<Uuid, Custom>);
-
-impl Exercises {
-    pub(super) fn get(&self, exercise: &ExerciseId) -> Option<Known> {
-        Known::find(exercise, |id| self.0.get(&id).map(|custom| custom.known.clone()))
-    }
-
-    /// The exercise of a path: 404 if the athlete has none such.
-    pub(super) fn named(&self, path: &str) -> Result<(ExerciseId, Known), Error> {
-        let exercise: ExerciseId = path.parse().map_err(|_| Error::not_found("exercise"))?;
-        let known = self.get(&exercise).ok_or_else(|| Error::not_found("exercise"))?;
-        Ok((exercise, known))
-    }
-}
-
 impl Window {
     /// The one before it, as long.
     pub(super) fn before(self) -> Option<Self> {
@@ -106,16 +85,33 @@ fn not_built() -> Error {
     Error::unavailable("NOT_BUILT", "the read model is not built yet", 5)
 }
 
+/// Who holds the records of an exercise, for those who decide: an index probe, however stale it is.
+pub async fn holders(
+    pool: &PgPool,
+    owner: AthleteId,
+    exercise: &ExerciseId,
+) -> Result<Best, sqlx::Error> {
+    let best = sqlx::query_scalar!(
+        "select best from records_v2.spans
+         where owner = $1 and exercise = $2 and level = 0 and span = 0",
+        owner.uuid(),
+        exercise.to_string(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    best.as_deref().map(decode).transpose().map(Option::unwrap_or_default)
+}
+
 impl Of<'_> {
     /// The athlete's own exercises, beside the library.
     pub(super) async fn exercises(self) -> Result<Exercises, Error> {
-        Ok(Exercises(custom_exercises::<Records>(self.context, self.owner).await?))
+        Exercises::of::<Records>(self.context, self.owner).await
     }
 
     /// Where the athlete's days begin and end.
     pub(super) async fn zone(self) -> Result<TimeZone, Error> {
         let zone = sqlx::query_scalar!(
-            "select time_zone from records_v1.athletes where owner = $1",
+            "select time_zone from records_v2.athletes where owner = $1",
             self.owner.uuid()
         )
         .fetch_optional(&self.context.pool)
@@ -128,8 +124,8 @@ impl Of<'_> {
     pub(super) async fn now(self, exercise: Option<&ExerciseId>) -> Result<Tracks, Error> {
         let rows = sqlx::query!(
             r#"select c.epoch, c.position, s.exercise as "exercise?", s.best as "best?"
-               from records_v1.checkpoints c
-               left join records_v1.spans s on s.owner = $1 and s.level = 0 and s.span = 0
+               from records_v2.checkpoints c
+               left join records_v2.spans s on s.owner = $1 and s.level = 0 and s.span = 0
                    and ($3::text is null or s.exercise = $3)
                where c.partition = $2"#,
             self.owner.uuid(),
@@ -165,19 +161,19 @@ impl Of<'_> {
         let rows = sqlx::query!(
             r#"select c.epoch, c.position, w.window as "window?", t.exercise as "exercise?",
                    part.done as "done?", part.is_whole as "is_whole?"
-               from records_v1.checkpoints c
-               left join records_v1.spans t on t.owner = $1 and t.level = 0 and t.span = 0
+               from records_v2.checkpoints c
+               left join records_v2.spans t on t.owner = $1 and t.level = 0 and t.span = 0
                    and ($3::text is null or t.exercise = $3)
                left join unnest($4::int[], $5::int[], $6::int[], $7::int[]) with ordinality
                    as w (first, last, whole, after, "window") on true
                left join lateral (
                    select s.best as done, true as is_whole
-                   from records_v1.spans s
+                   from records_v2.spans s
                    where s.owner = $1 and s.exercise = t.exercise and s.level = 2
                        and s.span >= w.whole and s.span < w.after
                    union all
                    select d.done, false
-                   from records_v1.days d
+                   from records_v2.days d
                    where d.owner = $1 and d.exercise = t.exercise
                        and d.month >= w.first / 100 and d.month <= w.last / 100
                        and d.month * 100 + d.day between w.first and w.last
@@ -210,7 +206,7 @@ impl Of<'_> {
             if row.is_whole == Some(true) {
                 let best: Best = decode(&done).map_err(context::database)?;
                 sets.extend(best.sets);
-                sessions.extend(best.session);
+                sessions.extend(best.sessions);
             } else {
                 let (day, window): (Day, _) =
                     (decode(&done).map_err(context::database)?, &windows[index]);
@@ -243,8 +239,8 @@ impl Of<'_> {
         for _ in 0..ATTEMPTS {
             let rows = sqlx::query!(
                 r#"select c.epoch, c.position, s.span as "span?", s.best as "best?"
-                   from records_v1.checkpoints c
-                   left join records_v1.spans s on s.owner = $1 and s.exercise = $3 and s.level = 2
+                   from records_v2.checkpoints c
+                   left join records_v2.spans s on s.owner = $1 and s.exercise = $3 and s.level = 2
                    where c.partition = $2
                    order by s.span"#,
                 self.owner.uuid(),
@@ -261,14 +257,14 @@ impl Of<'_> {
             for row in &rows {
                 let (Some(span), Some(best)) = (row.span, &row.best) else { continue };
                 let best: Best = decode(best).map_err(context::database)?;
-                if told.take(best.sets, best.session.into_iter().collect()) {
+                if told.take(best.sets, best.sessions) {
                     months.push(span);
                 }
             }
             let rows = sqlx::query!(
                 r#"select c.epoch, c.position, d.done as "done?"
-                   from records_v1.checkpoints c
-                   left join records_v1.days d on d.owner = $1 and d.exercise = $3
+                   from records_v2.checkpoints c
+                   left join records_v2.days d on d.owner = $1 and d.exercise = $3
                        and d.month = any($4)
                    where c.partition = $2
                    order by d.month, d.day"#,

@@ -199,7 +199,7 @@ impl Shown {
     /// Who holds a record among the best of a span.
     fn holder(self, best: &Best, kind: Kind) -> Option<(Holder, Decimal)> {
         if kind == Kind::BestSessionVolume {
-            let session = best.session.as_ref()?;
+            let session = best.session()?;
             return Some((self.session(session), session.volume_kg));
         }
         let (set, figure) = best.holder(kind, self.measurement)?;

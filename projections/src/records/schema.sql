@@ -1,4 +1,4 @@
--- schema: records_v1
+-- schema: records_v2
 -- Which sets hold an athlete's records: by exercise, the best of each month, each year and ever. A day
 -- has all its sets, so that whoever loses a set looks again at one day, its month and its year.
 
@@ -14,6 +14,18 @@ create table custom_exercises (
     primary key (owner, exercise)
 );
 
+-- What the athlete weighed, in clear: it is part of volumes.
+create table weighings (
+    owner uuid not null,
+    measured_at timestamptz not null,
+    -- The position of the event that told of it first.
+    noted bigint not null,
+    id uuid not null,
+    -- In kg.
+    weight text not null,
+    primary key (owner, measured_at, noted)
+);
+
 -- Where the sets of a workout are, for events that name a set by its id alone.
 create table workouts (
     workout uuid not null,
@@ -21,6 +33,9 @@ create table workouts (
     started_at timestamptz not null,
     -- The position of its first event.
     logged bigint not null,
+    completed boolean not null,
+    -- Whether it came out of another app.
+    imported boolean not null,
     -- JSON by exercise: of each set what records depend on.
     sets text not null,
     primary key (workout, owner)
@@ -47,4 +62,26 @@ create table spans (
     -- JSON: the sets, and the session, that hold a record of that span.
     best text not null,
     primary key (owner, exercise, level, span)
+);
+
+-- The exercises of which the bodyweight of the day is part of what is lifted.
+create table bodyweight_exercises (
+    owner uuid not null,
+    exercise text not null,
+    primary key (owner, exercise)
+);
+
+-- What was announced, as the `records-…` streams say it.
+create table announced (
+    owner uuid not null,
+    exercise text not null,
+    -- JSON: who holds which record.
+    holders text not null,
+    primary key (owner, exercise)
+);
+
+-- How far those streams are.
+create table announcements (
+    owner uuid primary key,
+    version integer not null
 );

@@ -1,15 +1,15 @@
 //! The tree of spans: days with all their sets, and the holders of each month, year and life.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use chrono::Datelike;
+use chrono::{DateTime, Datelike, Utc};
 use domain::records::{Best, Performed, Session};
-use events::{ExerciseId, Measurement, Timestamp};
+use events::{AthleteId, ExerciseId, Measurement, Timestamp};
 use projector::{Tables, row};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{decode, encode};
+use crate::lifts::{decode, encode};
 
 row! {
     pub(super) struct DayRow in "days" by 4 {
@@ -17,7 +17,7 @@ row! {
         exercise: String,
         month: i32,
         day: i16,
-        done: String,
+        pub(super) done: String,
     }
 }
 
@@ -42,8 +42,10 @@ pub(super) struct Day {
 
 /// A change of a day.
 pub(super) enum Edit {
-    /// The set, or the session of the workout, of this id is no longer there.
-    Drop(Timestamp, Uuid),
+    /// The set is no longer there, or no longer so.
+    DropSet(Performed),
+    /// The session is no longer there, or no longer so.
+    DropSession(Session),
     Set(Performed),
     Session(Session),
 }
@@ -63,8 +65,9 @@ struct OfTrack {
 /// What a span lost of what it had, and what it got: what the span around it must know.
 #[derive(Default)]
 struct Delta {
-    lost: HashSet<Uuid>,
+    lost: Vec<Performed>,
     gained: Vec<Performed>,
+    lost_sessions: Vec<Session>,
     sessions: Vec<Session>,
 }
 
@@ -74,38 +77,47 @@ const EVER: i16 = 0;
 
 /// Where a time is among the days.
 pub(super) fn day_of(at: Timestamp) -> (i32, i16) {
-    let date = at.utc().date_naive();
-    let month = date.year() * 100 + i32::try_from(date.month()).unwrap_or(0);
-    (month, i16::try_from(date.day()).unwrap_or(0))
+    (month_of(at.utc()), i16::try_from(at.utc().day()).unwrap_or(0))
+}
+
+/// The month of a time, as in 202601.
+pub(super) fn month_of(at: DateTime<Utc>) -> i32 {
+    at.year() * 100 + i32::try_from(at.month()).unwrap_or(0)
 }
 
 impl Edits {
     pub(super) fn put(
         &mut self,
-        owner: Uuid,
+        owner: AthleteId,
         exercise: &ExerciseId,
         measurement: Measurement,
         edit: Edit,
     ) {
         let track = self
             .0
-            .entry((owner, exercise.to_string()))
+            .entry((owner.uuid(), exercise.to_string()))
             .or_insert_with(|| OfTrack { measurement, days: BTreeMap::new() });
         let when = match &edit {
-            Edit::Drop(when, _) => *when,
-            Edit::Set(set) => set.performed_at,
-            Edit::Session(session) => session.started_at,
+            Edit::Set(set) | Edit::DropSet(set) => set.performed_at,
+            Edit::Session(session) | Edit::DropSession(session) => session.started_at,
         };
         track.days.entry(day_of(when)).or_default().push(edit);
     }
 
-    /// Brings the days up to date, and every span that they are in.
-    pub(super) async fn write(mut self, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
+    /// Brings the days up to date, and every span that they are in; answers of which exercises the
+    /// records of a life have changed.
+    pub(super) async fn write(
+        mut self,
+        tables: &mut Tables<'_>,
+    ) -> Result<Vec<(AthleteId, String)>, sqlx::Error> {
         let days = self.write_days(tables).await?;
         let months = self.write_spans(tables, MONTHS, days).await?;
         let years = self.write_spans(tables, YEARS, months).await?;
-        self.write_spans(tables, EVER, years).await?;
-        Ok(())
+        let ever = self.write_spans(tables, EVER, years).await?;
+        let changed = ever
+            .into_keys()
+            .filter_map(|((owner, exercise), _)| Some((AthleteId::new(owner).ok()?, exercise)));
+        Ok(changed.collect())
     }
 
     /// Answers what the months must know.
@@ -170,37 +182,34 @@ impl Edits {
         }
         let mut after: BTreeMap<(Track, i32), Best> = BTreeMap::new();
         let mut again = Vec::new();
-        for (key, delta) in deltas {
-            let known = there.get(&key);
+        for (key, delta) in &deltas {
+            let known = there.get(key);
             let Some(track) = self.0.get(&key.0) else { continue };
-            if known.is_some_and(|known| delta.takes_from(known)) {
-                again.push(key);
+            let measurement = track.measurement;
+            if known.is_some_and(|known| delta.takes_from(known, measurement)) {
+                again.push(key.clone());
                 continue;
             }
-            let came = Best::of(track.measurement, delta.gained, delta.sessions);
-            let best = match known {
-                Some(known) => known.clone().with(came, track.measurement),
-                None => came,
-            };
-            after.insert(key, best);
+            let kept = known.map(|known| delta.leaves(known)).unwrap_or_default();
+            let came = Best::of(measurement, delta.gained.clone(), delta.sessions.clone());
+            after.insert(key.clone(), kept.with(came, measurement));
         }
         after.extend(self.look_again(tables, level, again).await?);
 
-        let mut deltas: BTreeMap<(Track, i32), Delta> = BTreeMap::new();
+        let mut around: BTreeMap<(Track, i32), Delta> = BTreeMap::new();
         let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-        for ((track, span), best) in after {
-            let known = there.remove(&(track.clone(), span));
+        for (key, best) in after {
+            let known = there.remove(&key);
             if known.as_ref() == Some(&best) {
                 continue;
             }
-            let around = match level {
-                MONTHS => span / 100,
-                _ => 0,
-            };
             let is_new = known.is_none();
-            let delta = deltas.entry((track.clone(), around)).or_default();
-            delta.between(known.unwrap_or_default(), &best);
-            let (owner, exercise) = track.clone();
+            let ((owner, exercise), span) = key.clone();
+            let outer = if level == MONTHS { span / 100 } else { 0 };
+            let told = around.entry((key.0.clone(), outer)).or_default();
+            if let Some(delta) = deltas.get(&key) {
+                told.tell(delta, &known.unwrap_or_default(), &best);
+            }
             if best.is_empty() {
                 gone.push((owner, exercise, level, span));
                 continue;
@@ -211,7 +220,7 @@ impl Edits {
         tables.insert(new).await?;
         tables.upsert(changed).await?;
         tables.delete::<SpanRow, _>(gone).await?;
-        Ok(deltas)
+        Ok(around)
     }
 
     /// The holders of spans from all that is within them.
@@ -248,8 +257,7 @@ impl Edits {
             let rows: Vec<SpanRow> = tables.read(keys).await?;
             for row in rows {
                 let best: Best = decode(&row.best)?;
-                let sessions = best.session.into_iter().collect();
-                within(((row.owner, row.exercise), row.span / 100), best.sets, sessions);
+                within(((row.owner, row.exercise), row.span / 100), best.sets, best.sessions);
             }
         } else {
             let mut keys = Vec::with_capacity(spans.len());
@@ -259,8 +267,7 @@ impl Edits {
             let rows: Vec<SpanRow> = tables.read(keys).await?;
             for row in rows {
                 let best: Best = decode(&row.best)?;
-                let sessions = best.session.into_iter().collect();
-                within(((row.owner, row.exercise), 0), best.sets, sessions);
+                within(((row.owner, row.exercise), 0), best.sets, best.sessions);
             }
         }
         let best = parts.into_iter().filter_map(|(key, (sets, sessions))| {
@@ -276,10 +283,13 @@ impl Delta {
     fn edit(&mut self, day: &mut Day, edits: Vec<Edit>) {
         for edit in edits {
             match edit {
-                Edit::Drop(_, id) => {
-                    day.sets.retain(|set| set.id.uuid() != id);
-                    day.sessions.retain(|session| session.workout.uuid() != id);
-                    self.lost.insert(id);
+                Edit::DropSet(set) => {
+                    day.sets.retain(|of_day| of_day.id != set.id);
+                    self.lost.push(set);
+                }
+                Edit::DropSession(session) => {
+                    day.sessions.retain(|of_day| of_day.workout != session.workout);
+                    self.lost_sessions.push(session);
                 }
                 Edit::Set(set) => {
                     day.sets.push(set.clone());
@@ -296,21 +306,43 @@ impl Delta {
         day.sessions.sort_by_key(|session| session.logged);
     }
 
-    /// From the holders before and after.
-    fn between(&mut self, before: Best, after: &Best) {
-        let kept = |set: &Performed| after.sets.contains(set);
-        let (kept, lost): (Vec<_>, Vec<_>) = before.sets.into_iter().partition(kept);
-        self.lost.extend(lost.iter().map(|set| set.id.uuid()));
-        self.gained.extend(after.sets.iter().filter(|set| !kept.contains(set)).cloned());
-        if before.session != after.session {
-            self.lost.extend(before.session.map(|session| session.workout.uuid()));
-            self.sessions.extend(after.session.clone());
-        }
+    /// What the span around one must know of it, which had these holders and now has those: who is new
+    /// among them, and which of those that it had are gone. Who is only beaten here is beaten there
+    /// by the same.
+    fn tell(&mut self, within: &Self, before: &Best, after: &Best) {
+        let new = after.sets.iter().filter(|set| !before.sets.contains(set));
+        self.gained.extend(new.cloned());
+        let new = after.sessions.iter().filter(|session| !before.sessions.contains(session));
+        self.sessions.extend(new.cloned());
+        let held = |lost: &&Performed| before.sets.iter().any(|held| held.id == lost.id);
+        self.lost.extend(within.lost.iter().filter(held).cloned());
+        let held =
+            |lost: &&Session| before.sessions.iter().any(|held| held.workout == lost.workout);
+        self.lost_sessions.extend(within.lost_sessions.iter().filter(held).cloned());
     }
 
-    fn takes_from(&self, best: &Best) -> bool {
-        let session = best.session.iter().map(|session| session.workout.uuid());
-        let mut holders = best.sets.iter().map(|set| set.id.uuid()).chain(session);
-        holders.any(|id| self.lost.contains(&id))
+    /// Whether a holder is lost, and not only replaced by what is as good: then others may be next.
+    fn takes_from(&self, best: &Best, measurement: Measurement) -> bool {
+        let set_is_lost = |lost: &Performed| {
+            let replaced = self.gained.iter().find(|gained| gained.id == lost.id);
+            best.sets.iter().any(|held| held.id == lost.id)
+                && !replaced.is_some_and(|now| now.is_no_worse_than(lost, measurement))
+        };
+        let session_is_lost = |lost: &Session| {
+            let replaced = self.sessions.iter().find(|gained| gained.workout == lost.workout);
+            best.sessions.iter().any(|held| held.workout == lost.workout)
+                && !replaced.is_some_and(|now| now.is_no_worse_than(lost))
+        };
+        self.lost.iter().any(set_is_lost) || self.lost_sessions.iter().any(session_is_lost)
+    }
+
+    /// The holders without those that are replaced.
+    fn leaves(&self, best: &Best) -> Best {
+        let mut best = best.clone();
+        best.sets.retain(|held| !self.lost.iter().any(|lost| lost.id == held.id));
+        let is_lost =
+            |held: &Session| self.lost_sessions.iter().any(|lost| lost.workout == held.workout);
+        best.sessions.retain(|held| !is_lost(held));
+        best
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use events::{Event, ExerciseId, Number, SetId, SetKind, SetValues, Timestamp};
+use events::{ExerciseId, Number, SetId, SetKind, SetValues, Timestamp};
 use projector::{Happened, Tables, row};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     athlete::Athletes,
     training::{Change, Said, Workouts},
+    weighings::Weighings,
 };
 
 row! {
@@ -29,16 +30,29 @@ row! {
 #[serde(transparent)]
 pub(super) struct Sets(Vec<(ExerciseId, Vec<Counted>)>);
 
-/// What counts of a set: `[id, repetitions, exact kg, whether it warmed up]`.
+/// What counts of a set: `[id, repetitions, exact kg, 1 if it warmed up, seconds]`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Counted(SetId, pub(super) Option<u16>, pub(super) Option<Number>, bool);
+pub(super) struct Counted(
+    SetId,
+    pub(super) Option<u16>,
+    pub(super) Option<Number>,
+    u8,
+    /// When it was performed, since 1970.
+    i64,
+);
+
+impl Counted {
+    pub(super) fn performed_at(&self) -> Timestamp {
+        Timestamp::new(DateTime::from_timestamp(self.4, 0).unwrap_or_default())
+    }
+}
 
 impl Sets {
     /// The working sets.
     pub(super) fn working(&self) -> impl Iterator<Item = (&ExerciseId, &Counted)> {
         let all =
             self.0.iter().flat_map(|(exercise, sets)| sets.iter().map(move |s| (exercise, s)));
-        all.filter(|(_, set)| !set.3)
+        all.filter(|(_, set)| set.3 == 0)
     }
 
     fn put(&mut self, id: SetId, set: SetValues) {
@@ -46,7 +60,8 @@ impl Sets {
             id,
             set.reps.map(|reps| reps.get()),
             set.weight.map(|weight| Number(weight.kg())),
-            set.kind == SetKind::WarmUp,
+            u8::from(set.kind == SetKind::WarmUp),
+            set.performed_at.utc().timestamp(),
         );
         match self.0.iter_mut().rfind(|(exercise, _)| *exercise == set.exercise) {
             Some((_, sets)) => sets.push(counted),
@@ -66,21 +81,20 @@ impl Sets {
 #[derive(Default)]
 pub struct Batch {
     athletes: Athletes,
+    weighings: Weighings,
     workouts: Workouts,
 }
 
 impl Batch {
     pub(super) fn fold(&mut self, happened: Happened) {
-        let owner = happened.owner;
-        match happened.event {
-            Event::AthleteRegistered(registered) => self.athletes.registered(owner, registered),
-            Event::CustomExerciseCreated(created) => self.athletes.created(owner, created),
-            _ => self.workouts.take(happened),
-        }
+        self.athletes.take(&happened);
+        self.weighings.take(&happened);
+        self.workouts.take(happened);
     }
 
     pub(super) async fn write(self, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
         self.athletes.write(tables).await?;
+        self.weighings.write(tables).await?;
         let (mut new, mut gone, mut changed) = (Vec::new(), Vec::new(), BTreeMap::new());
         for ((workout, owner), change) in self.workouts.0 {
             let key = (workout, owner.uuid());
@@ -131,12 +145,13 @@ fn apply(
         };
         for (id, _, said) in change.sets {
             match said {
-                Said::Logged(values) => sets.put(id, values),
-                Said::Corrected(values) => {
+                Said::Logged(values, _) => sets.put(id, values),
+                Said::Corrected(values, _) => {
                     sets.remove(id);
                     sets.put(id, values);
                 }
                 Said::Removed => sets.remove(id),
+                Said::Confirmed => {}
             }
         }
         row.sets = serde_json::to_string(&sets).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;

@@ -20,11 +20,15 @@ pub struct Stats;
 
 impl Projection for Stats {
     const NAME: &'static str = "stats";
-    const SCHEMA: &'static str = "stats_v1";
+    const SCHEMA: &'static str = "stats_v2";
     const TABLES: &'static str = include_str!("schema.sql");
     const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
         "AthleteRegistered",
+        "ProfileChanged",
+        "BodyweightMeasured",
+        "BodyweightCorrected",
+        "BodyweightRemoved",
         "CustomExerciseCreated",
         "WorkoutStarted",
         "WorkoutDetailsChanged",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use domain::{library::Library, volume_of};
+use domain::{body::Bodyweights, library::Library, volume_of};
 use events::{AthleteId, Epoch, ExerciseId, Measurement, Muscle, Partition, Position, TimeZone};
 use log::Positions;
 use rust_decimal::Decimal;
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Context,
     athlete::{Custom, custom_exercises},
-    context,
+    context, weighings,
 };
 
 /// The completed workouts of an athlete.
@@ -34,6 +34,7 @@ pub(super) struct Training {
     /// The local days of all workouts ever.
     pub(super) days: BTreeSet<NaiveDate>,
     custom: HashMap<Uuid, Custom>,
+    bodyweights: Bodyweights,
 }
 
 /// A completed workout.
@@ -65,10 +66,18 @@ impl Training {
         let rows = sqlx::query!(
             r#"select c.epoch, c.position, a.time_zone as "time_zone?",
                    w.started_at as "started_at?", w.completed_at,
-                   case when $3::timestamptz is null or w.started_at >= $3 then w.sets end as sets
-               from stats_v1.checkpoints c
-               left join stats_v1.athletes a on a.owner = $1
-               left join stats_v1.workouts w on w.owner = $1 and w.completed_at is not null
+                   case when $3::timestamptz is null or w.started_at >= $3 then w.sets end as sets,
+                   case when row_number() over () = 1 then
+                       (select array_agg(b.measured_at order by b.measured_at, b.noted)
+                        from stats_v2.weighings b where b.owner = $1)
+                   end as measured_at,
+                   case when row_number() over () = 1 then
+                       (select array_agg(b.weight order by b.measured_at, b.noted)
+                        from stats_v2.weighings b where b.owner = $1)
+                   end as weights
+               from stats_v2.checkpoints c
+               left join stats_v2.athletes a on a.owner = $1
+               left join stats_v2.workouts w on w.owner = $1 and w.completed_at is not null
                where c.partition = $2
                order by w.started_at, w.workout"#,
             owner.uuid(),
@@ -94,12 +103,17 @@ impl Training {
             workouts: Vec::new(),
             days: rows.iter().filter_map(|row| row.started_at).map(local).collect(),
             custom: HashMap::new(),
+            bodyweights: Bodyweights::default(),
         };
         training.first = match days {
             Some(days) => today - Days::new(u64::from(days.saturating_sub(1))),
             None => training.days.first().copied().unwrap_or(today),
         };
+        let mut weighings = Vec::new();
         for row in rows {
+            if let (Some(measured_at), Some(weights)) = (row.measured_at, row.weights) {
+                weighings = measured_at.into_iter().zip(weights).collect();
+            }
             let (Some(start), Some(end), Some(sets)) = (row.started_at, row.completed_at, row.sets)
             else {
                 continue;
@@ -112,6 +126,9 @@ impl Training {
             training.workouts.push(Workout { day, seconds: (end - start).num_seconds(), sets });
         }
         training.custom = custom_exercises::<Stats>(context, owner).await?;
+        if training.sets().any(|(exercise, _)| training.weighs(exercise)) {
+            training.bodyweights = weighings::open(context, weighings).await?;
+        }
         Ok(training)
     }
 
@@ -141,9 +158,17 @@ impl Training {
     /// Repetitions times weight of a set, in exact kg; none where there is no such thing.
     pub(super) fn volume(&self, exercise: &ExerciseId, set: &Counted) -> Decimal {
         let (reps, kg) = (set.1, set.2);
+        let bodyweight = || self.bodyweights.on(set.performed_at(), self.zone);
+        let bodyweight = if self.weighs(exercise) { bodyweight() } else { None };
         let measurement = self.about(exercise).map(|about| about.measurement);
         measurement
-            .and_then(|kind| volume_of(reps, kg.map(|kg| kg.0), kind, None))
+            .and_then(|kind| volume_of(reps, kg.map(|kg| kg.0), kind, bodyweight))
             .unwrap_or_default()
+    }
+
+    /// Whether the bodyweight of the day is part of what is lifted.
+    fn weighs(&self, exercise: &ExerciseId) -> bool {
+        let measurement = self.about(exercise).map(|about| about.measurement);
+        measurement.is_some_and(Measurement::has_bodyweight)
     }
 }

@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 use super::{MEASURED, at, id, rating, unmeasured, values, wrong};
 use crate::{
     Patch, Rejection,
+    usual::Usual,
     workout::{
         Change, Correction, NewSet, Note, Start, Status, Workout, change, complete, correct_set,
         discard, log_set, note_exercise, remove_set, start,
@@ -35,9 +36,11 @@ enum Command {
 impl Command {
     fn decide(&self, workout: &Workout, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match self.clone() {
-            Self::Log(id, set, measurement) => log_set(workout, id, set, measurement, now),
+            Self::Log(id, set, measurement) => {
+                log_set(workout, id, set, measurement, Usual::default(), now)
+            }
             Self::Correct(id, what, measurement) => {
-                correct_set(workout, id, what, measurement, now)
+                correct_set(workout, id, what, measurement, Usual::default(), now)
             }
             Self::Remove(id) => remove_set(workout, id),
             Self::Note(note, measurement) => note_exercise(workout, note, measurement),
@@ -290,7 +293,7 @@ fn expected(command: &Command, before: &Workout, now: Timestamp) -> Workout {
             let by_default = before.completed_at.map_or(now, |end| end.min(now));
             let performed_at = set.performed_at.unwrap_or(by_default);
             let values = values(set.clone(), performed_at);
-            after.sets.push(crate::workout::Set { id: *id, values });
+            after.sets.push(crate::workout::Set { id: *id, values, unusual: false });
         }
         Command::Correct(id, what, _) => {
             let set = after.sets.iter_mut().find(|set| set.id == *id).unwrap();
@@ -375,7 +378,12 @@ proptest! {
             if new.is_empty() {
                 prop_assert_eq!(&after, &state);
             }
-            prop_assert_eq!(&after, &expected(command, &state, now), "{:?}", command);
+            let mut expected = expected(command, &state, now);
+            // What is unusual is told by tests of its own.
+            for (set, said) in expected.sets.iter_mut().zip(&after.sets) {
+                set.unusual = said.unusual;
+            }
+            prop_assert_eq!(&after, &expected, "{:?}", command);
             sound(&after, now)?;
             for event in &new {
                 if let Event::SetLogged(set) = event {
@@ -405,7 +413,7 @@ proptest! {
         let workout = start(Start::default(), now).unwrap().iter().fold(None, Workout::evolve);
         let workout = workout.unwrap();
         let said = values(set.clone(), set.performed_at.unwrap_or(now));
-        let outcome = log_set(&workout, id(1), set, old, now);
+        let outcome = log_set(&workout, id(1), set, old, Usual::default(), now);
         let bad = problems(&said, old, now);
         if !bad.is_empty() {
             prop_assert_eq!(wrong(outcome), Vec::from_iter(bad));
@@ -417,7 +425,7 @@ proptest! {
         bad.extend((what.kind == Patch::Clear).then_some("kind"));
         bad.extend((what.side == Patch::Clear).then_some("side"));
         bad.extend((what.performed_at == Patch::Clear).then_some("performed_at"));
-        let outcome = correct_set(&workout, id(1), what, new, now);
+        let outcome = correct_set(&workout, id(1), what, new, Usual::default(), now);
         if bad.is_empty() {
             prop_assert!(outcome.is_ok());
         } else {

@@ -6,12 +6,14 @@ mod audit;
 mod contracts;
 mod demo;
 mod doctor;
+mod emitter;
 mod import;
 mod log;
 mod migrate;
 mod parked;
 mod projector;
 mod publisher;
+mod records;
 mod relay;
 mod replay;
 mod status;
@@ -32,6 +34,10 @@ pub(crate) enum Command {
     Publisher(publisher::Arguments),
     /// Keep read models up to date, for as long as it runs.
     Projector(projector::Arguments),
+    /// Announce records on the log, for as long as it runs.
+    Emitter(emitter::Arguments),
+    /// What was announced of records, held against the truth.
+    Records(records::Arguments),
     /// Build a read model anew beside the live one, and swap it in.
     Replay(replay::Arguments),
     /// Events that a read model could not project: see them, try them again, leave them out.
@@ -62,6 +68,8 @@ impl Command {
             Self::Relay(arguments) => relay::run(arguments).await,
             Self::Publisher(arguments) => publisher::run(arguments).await,
             Self::Projector(arguments) => projector::run(arguments).await,
+            Self::Emitter(arguments) => emitter::run(arguments).await,
+            Self::Records(arguments) => records::run(arguments).await,
             Self::Replay(arguments) => replay::run(arguments).await,
             Self::Parked(arguments) => parked::run(arguments).await,
             Self::Status(arguments) => status::run(arguments).await,

@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
             let wanted = |name: &&str| model.as_deref().is_none_or(|model| model == *name);
             let mut count = 0;
             for name in MODELS.iter().map(|model| model.name).filter(wanted) {
-                let listed = with_model!(name, P => list(&projector::<P>(&database)).await);
+                let listed = with_model!(name, P => list::<P>(&database).await);
                 count += listed.transpose()?.unwrap_or(0);
             }
             if count == 0 {
@@ -84,8 +84,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
             shown.transpose()?;
         }
         What::Retry { model, athlete } => {
-            let tried =
-                with_model!(model.as_str(), P => projector::<P>(&database).retry(athlete).await);
+            let tried = with_model!(model.as_str(), P => {
+                projector::<P>(&arguments.place, &database)?.retry(athlete).await
+            });
             let tried = tried.ok_or_else(|| anyhow!("there is no model {model}"))??;
             say!("projected {}, still parked for their errors {}", tried.projected, tried.refused);
             if tried.refused > 0 {
@@ -95,7 +96,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         What::Skip { one, reason } => {
             let (partition, position) = (Partition(one.partition), Position(one.position));
             let skipped = with_model!(one.model.as_str(), P => {
-                projector::<P>(&database).skip(partition, position, &reason).await
+                projector::<P>(&arguments.place, &database)?.skip(partition, position, &reason).await
             });
             let Some(Some(tried)) = skipped.transpose()? else {
                 bail!("{} {} is not parked for an error", one.partition, one.position);
@@ -106,12 +107,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn projector<P: Projection>(database: &Database) -> Projector<P> {
+/// One who only looks.
+fn reader<P: Projection>(database: &Database) -> Projector<P> {
     Projector::new(database, Reader::open(database))
 }
 
-async fn list<P: Projection>(projector: &Projector<P>) -> Result<usize> {
-    let parked = projector.parked(None, SHOWN).await?;
+/// One who projects.
+fn projector<P: Projection>(place: &Where, database: &Database) -> Result<Projector<P>> {
+    let keys = place.keys_of::<P>(database)?;
+    Ok(Projector::new(database, Reader::open(database)).with_keys(keys))
+}
+
+async fn list<P: Projection>(database: &Database) -> Result<usize> {
+    let parked = reader::<P>(database).parked(None, SHOWN).await?;
     for event in &parked {
         say!(
             "{} {} {} athlete {} since {} attempts {} waiting {}: {}",
@@ -130,7 +138,7 @@ async fn list<P: Projection>(projector: &Projector<P>) -> Result<usize> {
 
 async fn show<P: Projection>(database: &Database, one: &One) -> Result<()> {
     let (partition, position) = (Partition(one.partition), Position(one.position));
-    let parked = projector::<P>(database).parked(None, i64::MAX).await?;
+    let parked = reader::<P>(database).parked(None, i64::MAX).await?;
     let Some(parked) =
         parked.iter().find(|event| (event.partition, event.position) == (partition, position))
     else {

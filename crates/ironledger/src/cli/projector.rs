@@ -73,7 +73,8 @@ async fn project<P: Projection>(
     let workers = usize::from(arguments.workers);
     let database = Database::new(&url, "ironledger projector", 4 + u32::from(arguments.workers))?;
     let reader = Reader::open(&database);
-    let projector = Projector::<P>::new(&database, reader).with_workers(workers);
+    let keys = arguments.place.keys_of::<P>(&database)?;
+    let projector = Projector::<P>::new(&database, reader).with_keys(keys).with_workers(workers);
     let member = Random::system().uuid(Clock::system().now());
     match arguments.kafka.kafka()? {
         Some(kafka) => {

@@ -9,7 +9,7 @@ use projections::{MODELS, with_model};
 use projector::{Difference, Options, Phase, Projection, Replay, ReplayError, Replayed, Step};
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{projector::name, say};
 use crate::{
@@ -102,7 +102,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.instead {
         Some(Instead::Rollback { model }) => {
             let done = with_model!(model.as_str(), P => {
-                Replay::<P>::new(&database, Reader::open(&database), options, stop).roll_back().await
+                let keys = arguments.place.keys_of::<P>(&database)?;
+                let replay = Replay::<P>::new(&database, Reader::open(&database), options, stop);
+                replay.with_keys(keys).roll_back().await
             });
             done.transpose().map_err(explained)?;
             say!("{model} is what it was before the last replay");
@@ -137,7 +139,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let mut is_well = true;
     for model in wanted {
         let replayed = with_model!(model, P => {
-            replay::<P>(&database, options.clone(), arguments.json, stop.clone()).await
+            let keys = arguments.place.keys_of::<P>(&database)?;
+            let replay =
+                Replay::<P>::new(&database, Reader::open(&database), options.clone(), stop.clone());
+            self::replay(replay.with_keys(keys), arguments.json).await
         });
         is_well &= replayed.context("a model of that name")??;
     }
@@ -145,13 +150,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// `false` when the new model differs from the live one and so was not swapped in.
-async fn replay<P: Projection>(
-    database: &Database,
-    options: Options,
-    as_json: bool,
-    stop: CancellationToken,
-) -> Result<bool> {
-    let replay = Replay::<P>::new(database, Reader::open(database), options, stop);
+async fn replay<P: Projection>(replay: Replay<P>, as_json: bool) -> Result<bool> {
     let showing = AbortOnDropHandle::new(tokio::spawn(show(P::SCHEMA, replay.steps(), as_json)));
     let done = replay.run().await;
     drop(showing);

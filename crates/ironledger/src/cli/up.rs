@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{demo, migrate, say};
 use crate::{
+    announce::Emitter,
     app::{self, App},
     metrics::MetricsAt,
     settings::{DATABASE, Secrets, User, data_folder},
@@ -75,6 +76,7 @@ async fn serve(
     let url = |user: User| postgres.url(user.login(), DATABASE);
     let database = Database::new(&url(User::Api), "ironledger api", 20)?;
     let for_projector = Database::new(&url(User::Projector), "ironledger projector", 5)?;
+    let for_emitter = Database::new(&url(User::Emitter), "ironledger emitter", 3)?;
 
     // The projectors read the log of the application, and so hear of appends without a detour.
     let app = App::new(&database, secrets)?;
@@ -82,10 +84,11 @@ async fn serve(
     let projecting = CancellationToken::new();
     let mut projections = JoinSet::new();
     let mut progress = Vec::new();
+    let keys = app.queries.keys.clone();
     for model in MODELS {
         let log = app.commands.log.reader().clone();
         let told = with_model!(model.name, P => {
-            let projector = Projector::<P>::new(&for_projector, log);
+            let projector = Projector::<P>::new(&for_projector, log).with_keys(Some(keys.clone()));
             projector.prepare().await?;
             let progress = projector.progress();
             projections.spawn(projector.run(projecting.clone()));
@@ -93,6 +96,10 @@ async fn serve(
         });
         progress.extend(told.map(|told| (model.schema, told)));
     }
+    // By the log of the application too, so that nobody competes for its partitions.
+    let (log, clock) = (app.commands.log.clone(), app.commands.clock.clone());
+    let emitter = Emitter::new(for_emitter, log, clock, Random::system());
+    projections.spawn(emitter.run(projecting.clone()));
     let app = app.with_progress(progress);
 
     let observer = Observer::new(database.pool.clone(), MODELS);
@@ -135,6 +142,7 @@ async fn set_up(postgres: &Postgres) -> Result<()> {
         (User::Projector, "ironledger_projector"),
         (User::Relay, "ironledger_relay"),
         (User::Publisher, "ironledger_publisher"),
+        (User::Emitter, "ironledger_emitter"),
     ];
     for (user, role) in users {
         let login = user.login();

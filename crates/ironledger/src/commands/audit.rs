@@ -1,9 +1,9 @@
 //! Audits: everything that happened to a set or a workout, and who looked at it.
 
-use domain::{exercises::Exercises, workout::Workout};
+use domain::{body::Bodyweights, exercises::Exercises, workout::Workout};
 use events::{
     Actor, AthleteId, AuditRead, AuditSubject, Channel, Event, Metadata, Partition, Position,
-    Recorded, SetId, Stream, StreamKind, Timestamp, Version, WorkoutId,
+    Recorded, SetId, Stream, StreamKind, TimeZone, Timestamp, Version, WorkoutId,
 };
 use log::{Append, AppendError, NewEvent, Positions, Write};
 use serde::Serialize;
@@ -119,7 +119,8 @@ impl Commands {
         let position = Positions::one(last.epoch, partition, last.position);
         let own = self.exercises.read(owner, partition, Stream::exercises(owner)).await?;
         let workout = WorkoutId::new(stream.id).map_err(Error::internal)?;
-        let events = told(workout, recorded, set, own.state.as_ref())?;
+        let weighed = self.bodyweights_of(owner, partition).await?;
+        let events = told(workout, recorded, set, own.state.as_ref(), &weighed)?;
         Ok(Some(Audit { athlete: owner, workout, events, position }))
     }
 
@@ -198,6 +199,7 @@ fn told(
     recorded: Vec<Recorded>,
     only: Option<SetId>,
     own: Option<&Exercises>,
+    weighed: &(Bodyweights, TimeZone),
 ) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     let mut state: Option<Workout> = None;
@@ -213,10 +215,10 @@ fn told(
             state = State::evolve(state, event);
             continue;
         }
-        let before = seen(id, state.as_ref(), about, own)?;
+        let before = seen(id, state.as_ref(), about, own, weighed)?;
         state = State::evolve(state, event);
         let went = gone && about.is_some();
-        let after = if went { Value::Null } else { seen(id, state.as_ref(), about, own)? };
+        let after = if went { Value::Null } else { seen(id, state.as_ref(), about, own, weighed)? };
         let metadata = recorded.metadata;
         entries.push(Entry {
             partition: recorded.partition,
@@ -244,6 +246,7 @@ fn set_of(event: &Event) -> Option<SetId> {
     match event {
         Event::SetLogged(logged) => Some(logged.set_id),
         Event::SetCorrected(corrected) => Some(corrected.set_id),
+        Event::SetConfirmed(confirmed) => Some(confirmed.set_id),
         Event::SetRemoved(removed) => Some(removed.set_id),
         _ => None,
     }
@@ -256,6 +259,7 @@ fn seen(
     state: Option<&Workout>,
     set: Option<SetId>,
     own: Option<&Exercises>,
+    weighed: &(Bodyweights, TimeZone),
 ) -> Result<Value, Error> {
     let Some(state) = state else { return Ok(Value::Null) };
     let seen = match set {
@@ -263,7 +267,11 @@ fn seen(
             let set = state.set(set).cloned().map(|set| shown::set(set, own));
             serde_json::to_value(set)
         }
-        None => serde_json::to_value(shown::workout(id, state.clone(), own, None)),
+        None => {
+            let mut parts = shown::parts(id, state.clone(), own);
+            (parts.bodyweights, parts.zone) = weighed.clone();
+            serde_json::to_value(parts.show(None, |_| true))
+        }
     };
     let mut seen = seen.map_err(Error::internal)?;
     if set.is_none()

@@ -1,10 +1,12 @@
 //! From a command to events on the log: load, decide, append, and again if somebody was faster.
 
+pub(crate) mod athletes;
 pub(crate) mod audit;
 pub(crate) mod exercises;
 pub(crate) mod recording;
 pub(crate) mod requests;
 mod streams;
+mod usual;
 mod workouts;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use web::{Answer, Detail, Error, KeptAnswer};
 
 use crate::idempotency::KeyInUse;
 pub(crate) use streams::{Loaded, State, Streams};
+pub(crate) use usual::Usuals;
 
 /// How often a command is decided again because somebody was faster.
 const ATTEMPTS: usize = 32;
@@ -36,6 +39,9 @@ pub(crate) struct Commands {
     pub(crate) random: Random,
     pub(crate) workouts: Streams<domain::workout::Workout>,
     pub(crate) exercises: Streams<domain::exercises::Exercises>,
+    profiles: Streams<domain::profile::Profile>,
+    bodies: Streams<domain::body::Body>,
+    usuals: Usuals,
 }
 
 /// Who gives a command, and how it came.
@@ -67,10 +73,13 @@ impl<S> From<Error> for Failure<S> {
 }
 
 impl Commands {
-    pub(crate) fn new(log: Log, clock: Clock, random: Random) -> Self {
+    pub(crate) fn new(log: Log, usuals: Usuals, clock: Clock, random: Random) -> Self {
         Self {
             workouts: Streams::new(log.clone(), 20_000),
             exercises: Streams::new(log.clone(), 20_000),
+            profiles: Streams::new(log.clone(), 20_000),
+            bodies: Streams::new(log.clone(), 5_000),
+            usuals,
             log,
             clock,
             random,
@@ -226,14 +235,8 @@ fn occurred_at(event: &Event) -> Option<Timestamp> {
         Event::WorkoutStarted(started) => Some(started.details.started_at),
         Event::SetLogged(logged) => Some(logged.set.performed_at),
         Event::WorkoutCompleted(completed) => Some(completed.completed_at),
-        Event::AthleteRegistered(_)
-        | Event::CustomExerciseCreated(_)
-        | Event::WorkoutDetailsChanged(_)
-        | Event::SetCorrected(_)
-        | Event::SetRemoved(_)
-        | Event::ExerciseNoted(_)
-        | Event::WorkoutDiscarded(_)
-        | Event::AuditRead(_) => None,
+        Event::BodyweightMeasured(measured) => Some(measured.weighing.measured_at),
+        _ => None,
     }
 }
 

@@ -126,7 +126,9 @@ impl Commands {
         let mut outcomes = Vec::with_capacity(sets.len());
         for set in sets {
             let (Some(workout), Some(set_id)) = (state.as_ref(), set.id) else { continue };
-            match set.decide(workout, set_id, &measurements, now) {
+            let measurement = measurements.of(&set.exercise);
+            let usual = self.known_usual(owner, &set.exercise, measurement, set_id).await;
+            match set.decide(workout, set_id, &measurements, usual, now) {
                 Ok(logged) => {
                     let said = ("log_set", id, set);
                     let client = self.client_id(owner, Some(set_id.uuid()), &said).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Patch, Rejection, workout};
+use domain::{Patch, Rejection, usual::Usual, workout};
 use events::{
     CustomMetric, Energy, Event, ExerciseId, Feeling, FormScore, ImportFormat, Metres, MetricKind,
     Muscle, Number, Rating, Reps, Rpe, Seconds, SetId, SetKind, SetNumber, Side, Soreness,
@@ -251,6 +251,7 @@ impl LogSet {
         workout: &workout::Workout,
         id: SetId,
         measurements: &Measurements,
+        usual: Usual,
         now: Timestamp,
     ) -> Decided {
         let command = self.clone();
@@ -271,7 +272,7 @@ impl LogSet {
             notes: command.notes.map(Text::into_string),
             performed_at: command.performed_at,
         };
-        workout::log_set(workout, id, set, measurement, now)
+        workout::log_set(workout, id, set, measurement, usual, now)
     }
 }
 
@@ -299,6 +300,7 @@ impl CorrectSet {
         workout: &workout::Workout,
         id: SetId,
         measurements: &Measurements,
+        usual: Usual,
         now: Timestamp,
     ) -> Decided {
         let command = self.clone();
@@ -320,7 +322,7 @@ impl CorrectSet {
             notes: command.notes.map(Text::into_string),
             performed_at: command.performed_at,
         };
-        workout::correct_set(workout, id, correction, measurement, now)
+        workout::correct_set(workout, id, correction, measurement, usual, now)
     }
 
     /// The exercise that the set has once it is corrected.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::{
     Rejection,
+    usual::Usual,
     workout::{self, Workout},
 };
 use events::{Event, ExerciseId, SetId, Stream, Timestamp, WorkoutId};
@@ -84,7 +85,14 @@ impl Commands {
         let said = ("log_set", id, &command);
         let client = self.client_id(origin.athlete, Some(set.uuid()), &said).await?;
         let measurements = self.measurements(origin, &[&command.exercise]).await?;
-        let decide = |workout: &Workout, now| command.decide(workout, set, &measurements, now);
+        let (exercise, measurement) = (&command.exercise, measurements.of(&command.exercise));
+        let now = self.clock.now();
+        let probe = |workout: &Workout, usual| {
+            command.decide(workout, set, &measurements, usual, now).unwrap_or_default()
+        };
+        let usual = self.usual(origin, id, set, Some(exercise), measurement, probe).await;
+        let decide =
+            |workout: &Workout, now| command.decide(workout, set, &measurements, usual, now);
         let show = |loaded| show(set, loaded);
         self.on_workout(origin, id, Some(client), decide, show).await
     }
@@ -98,8 +106,27 @@ impl Commands {
         command: CorrectSet,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
     ) -> Result<Answer, Failure<Workout>> {
-        let measurements = self.measurements_for(origin, id, set, &command).await?;
-        let decide = |workout: &Workout, now| command.decide(workout, set, &measurements, now);
+        let (exercise, measurements) = self.measurements_for(origin, id, set, &command).await?;
+        let measurement = exercise.as_ref().and_then(|exercise| measurements.of(exercise));
+        let now = self.clock.now();
+        let probe = |workout: &Workout, usual| {
+            command.decide(workout, set, &measurements, usual, now).unwrap_or_default()
+        };
+        let usual = self.usual(origin, id, set, exercise.as_ref(), measurement, probe).await;
+        let decide =
+            |workout: &Workout, now| command.decide(workout, set, &measurements, usual, now);
+        self.on_workout(origin, id, None, decide, show).await
+    }
+
+    /// Confirms a set that was found unusual.
+    pub(crate) async fn confirm_set<Shown: Future<Output = Result<Answer, Error>>>(
+        &self,
+        origin: &Origin,
+        id: WorkoutId,
+        set: SetId,
+        show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
+    ) -> Result<Answer, Failure<Workout>> {
+        let decide = |workout: &Workout, _| workout::confirm_set(workout, set);
         self.on_workout(origin, id, None, decide, show).await
     }
 
@@ -183,12 +210,13 @@ impl Commands {
         id: WorkoutId,
         set: SetId,
         command: &CorrectSet,
-    ) -> Result<Measurements, Error> {
+    ) -> Result<(Option<ExerciseId>, Measurements), Error> {
         let loaded = self.workout(origin, id).await?;
         let workout = loaded.state.as_ref();
         let exercise = workout.and_then(|workout| command.exercise_of(workout, set));
         let involved: Vec<&ExerciseId> = exercise.iter().collect();
-        self.measurements(origin, &involved).await
+        let measurements = self.measurements(origin, &involved).await?;
+        Ok((exercise, measurements))
     }
 }
 
@@ -225,8 +253,10 @@ impl Commands {
     ) -> Result<(), Error> {
         let some_id = SetId::new(self.random.uuid(self.clock.now())).map_err(Error::internal)?;
         let measurements = self.measurements(origin, &[&command.exercise]).await?;
-        self.judge(origin, id, |workout, now| command.decide(workout, some_id, &measurements, now))
-            .await
+        let usual = Usual::default();
+        let decide =
+            |workout: &Workout, now| command.decide(workout, some_id, &measurements, usual, now);
+        self.judge(origin, id, decide).await
     }
 
     pub(crate) async fn judge_correction(
@@ -236,9 +266,11 @@ impl Commands {
         set: SetId,
         command: &CorrectSet,
     ) -> Result<(), Error> {
-        let measurements = self.measurements_for(origin, id, set, command).await?;
-        self.judge(origin, id, |workout, now| command.decide(workout, set, &measurements, now))
-            .await
+        let (_, measurements) = self.measurements_for(origin, id, set, command).await?;
+        let usual = Usual::default();
+        let decide =
+            |workout: &Workout, now| command.decide(workout, set, &measurements, usual, now);
+        self.judge(origin, id, decide).await
     }
 
     pub(crate) async fn judge_note(

@@ -1,5 +1,6 @@
 //! The routes of commands, sign-in and health; those of read models live beside the models.
 
+mod athletes;
 mod audit;
 mod auth;
 mod exercises;
@@ -15,13 +16,18 @@ use axum::{
     middleware,
 };
 use events::{AthleteId, Channel, Partition, Version};
-use web::{Caller, Detail, Error, RequestInfo};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use web::{Answer, Caller, Detail, Error, RequestInfo};
 
 use crate::{app::App, commands::Origin, idempotency};
 
 /// Every route of the product.
 pub(crate) fn all(app: &App) -> Router<App> {
-    let commands = Router::new().merge(workouts::routes()).merge(exercises::routes());
+    let commands = Router::new()
+        .merge(workouts::routes())
+        .merge(exercises::routes())
+        .merge(athletes::routes());
     let once = middleware::from_fn_with_state(app.clone(), idempotency::once);
     Router::new()
         .merge(commands.route_layer(once))
@@ -33,6 +39,20 @@ pub(crate) fn all(app: &App) -> Router<App> {
         .merge(projections::history::routes())
         .merge(projections::records::routes())
         .merge(projections::stats::routes())
+        .merge(projections::strength::routes())
+}
+
+/// An answer with the tag of the stream that it shows.
+fn tagged(version: Version, shown: &impl Serialize) -> Result<Answer, Error> {
+    Ok(Answer::ok(shown)?.etag(etag(version, shown)?))
+}
+
+/// `version-hash`: the version is what `If-Match` compares, the hash tells representations apart.
+fn etag(version: Version, shown: &impl Serialize) -> Result<String, Error> {
+    let bytes = serde_json::to_vec(shown).map_err(Error::internal)?;
+    let digest = Sha256::digest(&bytes);
+    let hash = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    Ok(format!("{version}-{hash}"))
 }
 
 /// Who gives the command of a request, and how it came.

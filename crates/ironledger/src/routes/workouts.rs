@@ -13,9 +13,9 @@ use log::Positions;
 use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use web::{Answer, Error, Json, Path, Query};
 
+use super::{etag, tagged};
 use crate::{
     app::App,
     commands::{
@@ -34,6 +34,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/workouts/{id}/complete", post(complete))
         .route("/v1/workouts/{id}/sets", post(log_set))
         .route("/v1/workouts/{id}/sets/{set}", patch(correct_set).delete(remove_set))
+        .route("/v1/workouts/{id}/sets/{set}/confirm", post(confirm_set))
         .route("/v1/workouts/{id}/exercises/{exercise}", put(note_exercise))
 }
 
@@ -70,7 +71,7 @@ async fn show(
     let workout = represented(&commands, &origin, id, &loaded, query.unit).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
     let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(tagged(&loaded, &workout)?.at(position))
+    Ok(tagged(loaded.version, &workout)?.at(position))
 }
 
 /// Changes what is said about a workout.
@@ -144,6 +145,17 @@ async fn correct_set(
     or_refused(&commands, &origin, Some(id), corrected).await
 }
 
+/// Confirms a set that was found unusual.
+async fn confirm_set(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path((id, set)): Path<(WorkoutId, SetId)>,
+) -> Result<Answer, Error> {
+    let show = |loaded| one_set(&commands, &origin, id, set, loaded);
+    let confirmed = commands.confirm_set(&origin, id, set, show).await;
+    or_refused(&commands, &origin, Some(id), confirmed).await
+}
+
 /// Removes a set.
 async fn remove_set(
     State(commands): State<Commands>,
@@ -193,7 +205,7 @@ async fn whole(
     loaded: Arc<Loaded<Workout>>,
 ) -> Result<Answer, Error> {
     let workout = represented(commands, origin, id, &loaded, None).await?;
-    tagged(&loaded, &workout)
+    tagged(loaded.version, &workout)
 }
 
 /// One set after a command, and how the workout stands.
@@ -206,7 +218,7 @@ async fn one_set(
 ) -> Result<Answer, Error> {
     let workout = represented(commands, origin, id, &loaded, None).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
-    let tag = tag(&loaded, &workout)?;
+    let tag = etag(loaded.version, &workout)?;
     let answer = SetAnswer {
         workout: Standing { id, status: workout.status, totals: workout.totals },
         set: workout.sets.into_iter().find(|shown| shown.id == set),
@@ -245,17 +257,9 @@ async fn represented(
     let own =
         if shown::has_own(&workout) { Some(commands.own_exercises(origin).await?) } else { None };
     let own = own.as_ref().and_then(|own| own.state.as_ref());
-    Ok(Some(shown::workout(id, workout, own, unit)))
-}
-
-fn tagged(loaded: &Loaded<Workout>, shown: &impl Serialize) -> Result<Answer, Error> {
-    Ok(Answer::ok(shown)?.etag(tag(loaded, shown)?))
-}
-
-/// `version-hash`: the version is what `If-Match` compares, the hash tells representations apart.
-fn tag(loaded: &Loaded<Workout>, shown: &impl Serialize) -> Result<String, Error> {
-    let bytes = serde_json::to_vec(shown).map_err(Error::internal)?;
-    let digest = Sha256::digest(&bytes);
-    let hash = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok(format!("{}-{hash}", loaded.version))
+    let mut parts = shown::parts(id, workout, own);
+    if parts.weighs() {
+        (parts.bodyweights, parts.zone) = commands.bodyweights(origin).await?;
+    }
+    Ok(Some(parts.show(unit, |_| true)))
 }

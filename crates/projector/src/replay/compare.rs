@@ -1,7 +1,8 @@
 //! Holding a rebuilt model against the live one, row by row.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use events::{AthleteId, EventId, Partition, Position};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
@@ -11,8 +12,9 @@ use uuid::Uuid;
 use super::{Replay, ReplayError, Replayed, STEP, shadow_schema};
 use crate::{
     Error, Projection, Projector,
-    batch::{Item, attempt},
+    batch::{Item, attempt, open},
     checkpoint, schema,
+    tables::About,
     trouble::or_stop,
 };
 
@@ -83,9 +85,12 @@ impl<P: Projection> Replay<P> {
             .fetch_all(&mut *waiting)
             .await?;
         let at = checkpoint::load(&mut *waiting).await?;
+        let as_of: BTreeMap<Partition, DateTime<Utc>> =
+            at.iter().map(|(partition, at)| (*partition, at.as_of)).collect();
         let ends: BTreeMap<Partition, Position> =
             at.into_iter().map(|(partition, at)| (partition, at.position)).collect();
         while self.follow(projector, &ends, STEP).await? > 0 {}
+        projector.age_to(&as_of).await?;
         let mut snapshot = self.connect(&shadow_schema::<P>()).await?;
         let mut comparing =
             snapshot.begin_with("begin isolation level repeatable read read only").await?;
@@ -127,7 +132,7 @@ impl<P: Projection> Replay<P> {
         replayed.compared = Some(compared);
         replayed.differences.truncate(usize::try_from(SHOWN).unwrap_or(usize::MAX));
         for difference in &mut replayed.differences {
-            difference.cause = self.cause(difference, &ends).await?;
+            difference.cause = self.cause(difference, &ends, &as_of).await?;
         }
         Ok(())
     }
@@ -138,6 +143,7 @@ impl<P: Projection> Replay<P> {
         &self,
         difference: &Difference,
         ends: &BTreeMap<Partition, Position>,
+        as_of: &BTreeMap<Partition, DateTime<Utc>>,
     ) -> Result<Option<(Partition, Position, EventId)>, ReplayError> {
         let row = difference.rebuilt.as_ref().or(difference.live.as_ref());
         let Some(row) = row else { return Ok(None) };
@@ -150,7 +156,10 @@ impl<P: Projection> Replay<P> {
         let mut connection = self.connect(&probe).await?;
         let mut transaction = connection.begin().await?;
         let key = schema::key(&mut transaction, &shadow_schema::<P>(), &difference.table).await?;
-        schema::create::<P>(&mut transaction, &probe, true, &[], self.log.epoch().await?).await?;
+        let (epoch, any) = (self.log.epoch().await?, DateTime::UNIX_EPOCH);
+        schema::create::<P>(&mut transaction, &probe, true, &[], epoch, any).await?;
+        let as_of = Arc::new(as_of.clone());
+        let about = About { model: P::NAME, copies: false, tells: false, as_of };
         let wanted: Vec<String> = key
             .iter()
             .map(|column| {
@@ -168,8 +177,9 @@ impl<P: Projection> Replay<P> {
         for (partition, end) in ends {
             let events = self.log.of_owner(*partition, owner, *end).await?;
             for event in &events {
-                let item = Item::of::<P>(event);
-                attempt::<P>(&mut transaction, std::slice::from_ref(&item)).await?;
+                let mut items = [Item::of::<P>(event)];
+                open::<P>(self.keys.as_ref(), &mut items).await?;
+                attempt::<P>(&mut transaction, &about, &items).await?;
                 let now = find(&mut transaction, &look).await?;
                 if now != before {
                     cause = Some((event.partition, event.position, event.id));

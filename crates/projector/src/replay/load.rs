@@ -121,6 +121,7 @@ impl<P: Projection> Replay<P> {
         let writer = Writer::<P> {
             pool: self.database.in_schema(&shadow_schema::<P>()).pool,
             log: self.log.clone(),
+            keys: self.keys.clone(),
             loading: true,
             projection: PhantomData,
         };

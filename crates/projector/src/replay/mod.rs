@@ -20,8 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use events::{Partition, Position, Timestamp};
-use log::{Database, Reader};
+use log::{Clock, Database, Keys, Reader};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +150,7 @@ impl From<log::ReadError> for ReplayError {
 pub struct Replay<P> {
     database: Database,
     log: Reader,
+    keys: Option<Keys>,
     options: Options,
     told: Arc<Told>,
     pace: Arc<Pace>,
@@ -175,7 +177,20 @@ impl<P: Projection> Replay<P> {
         let (database, told) = (database.clone(), Arc::new(told));
         let next = Mutex::new(tokio::time::Instant::now());
         let pace = Arc::new(Pace { throttle: options.throttle, next });
-        Self { database, log, options, told, pace, stop, projection: std::marker::PhantomData }
+        let (keys, projection) = (None, std::marker::PhantomData);
+        Self { database, log, keys, options, told, pace, stop, projection }
+    }
+
+    /// The same with keys, for a projection that needs what is personal in clear.
+    pub fn with_keys(self, keys: Option<Keys>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// A projector of one of the model's schemas.
+    fn projector(&self, schema: &str) -> Projector<P> {
+        Projector::in_schema(&self.database, self.log.clone(), schema)
+            .with_keys(self.keys.clone())
+            .with_workers(self.options.workers)
     }
 
     /// How far it is, as it goes.
@@ -202,9 +217,7 @@ impl<P: Projection> Replay<P> {
 
     async fn build_and_swap(&self, earlier: &Earlier) -> Result<Replayed, ReplayError> {
         self.make_shadow(earlier).await?;
-        let mut shadow =
-            Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow_schema::<P>())
-                .with_workers(self.options.workers);
+        let mut shadow = self.projector(&shadow_schema::<P>());
         let standing = shadow.load().await?;
         let ends = self.ends().await?;
         let sum = |positions: i64| u64::try_from(positions).unwrap_or(0);
@@ -271,8 +284,7 @@ impl<P: Projection> Replay<P> {
         if !schema::exists(&mut *self.database.pool.acquire().await?, &old).await? {
             return Err(ReplayError::NothingToGoBackTo(P::SCHEMA));
         }
-        let mut earlier = Projector::<P>::in_schema(&self.database, self.log.clone(), &old)
-            .with_workers(self.options.workers);
+        let mut earlier = self.projector(&old);
         schema::check_shape::<P>(&mut *earlier.pool().acquire().await?).await?;
         let _notes = self.take_notes();
         self.told.phase(Phase::CatchingUp);
@@ -321,11 +333,12 @@ impl<P: Projection> Replay<P> {
         let shadow = shadow_schema::<P>();
         let partitions: Vec<Partition> = self.log.heads().await?.into_keys().collect();
         let epoch = self.log.epoch().await?;
+        let as_of = self.live_as_of().await?;
         let mut connection = self.connect(&shadow).await?;
         let mut transaction = connection.begin().await?;
         schema::lock(&mut transaction).await?;
         if schema::exists(&mut transaction, &shadow).await? {
-            let projector = Projector::<P>::in_schema(&self.database, self.log.clone(), &shadow);
+            let projector = self.projector(&shadow);
             let is_wanted = earlier.build == build()
                 && (!earlier.was_refused || self.options.accept_differences);
             let fits = match schema::check_shape::<P>(&mut transaction).await {
@@ -336,7 +349,7 @@ impl<P: Projection> Replay<P> {
             match fits {
                 Ok(()) => {
                     tracing::info!(model = P::SCHEMA, "going on with what an earlier replay built");
-                    checkpoint::create(&mut transaction, &partitions, epoch).await?;
+                    checkpoint::create(&mut transaction, &partitions, epoch, as_of).await?;
                     transaction.commit().await?;
                     return Ok(());
                 }
@@ -347,7 +360,7 @@ impl<P: Projection> Replay<P> {
                 Err(error) => return Err(error.into()),
             }
         }
-        schema::create::<P>(&mut transaction, &shadow, false, &partitions, epoch).await?;
+        schema::create::<P>(&mut transaction, &shadow, false, &partitions, epoch, as_of).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -389,6 +402,18 @@ impl<P: Projection> Replay<P> {
         }
         let checkpoints = checkpoint::load(&mut connection).await?;
         Ok(checkpoints.into_iter().map(|(partition, at)| (partition, at.position)).collect())
+    }
+
+    /// The time at which the live model stands in all partitions, or is past it: where the new one
+    /// begins, which can only go on from there. Now if there is none.
+    async fn live_as_of(&self) -> Result<DateTime<Utc>, ReplayError> {
+        let mut connection = self.connect(P::SCHEMA).await?;
+        let now = Clock::system().now().utc();
+        if !schema::exists(&mut connection, P::SCHEMA).await? {
+            return Ok(now);
+        }
+        let live = checkpoint::load(&mut connection).await?;
+        Ok(live.into_values().map(|at| at.as_of).min().unwrap_or(now))
     }
 
     /// Makes the other indexes, all or none.

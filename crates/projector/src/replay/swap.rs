@@ -25,7 +25,7 @@ impl<P: Projection> Replay<P> {
             }
             if self.try_swap(&mut connection, projector, from).await? {
                 // Somebody may have skipped one since the new model was tried last.
-                Projector::<P>::new(&self.database, self.log.clone()).retry(None).await?;
+                self.projector(P::SCHEMA).retry(None).await?;
                 return Ok(());
             }
             sleep(Duration::from_millis(u64::from(attempt).min(50) * 10)).await;
@@ -69,12 +69,11 @@ impl<P: Projection> Replay<P> {
             }
             let at = checkpoint::load(&mut *transaction).await?;
             let ends = at.iter().map(|(partition, at)| (*partition, at.position)).collect();
+            let as_of = at.iter().map(|(partition, at)| (*partition, at.as_of)).collect();
             // A live model of a log that was restored may be ahead of what is true; it is why
             // somebody replays.
-            let live_is_forked = matches!(
-                Projector::<P>::new(&self.database, self.log.clone()).check(&at).await,
-                Err(Error::Forked { .. })
-            );
+            let live_is_forked =
+                matches!(self.projector(P::SCHEMA).check(&at).await, Err(Error::Forked { .. }));
             if !live_is_forked {
                 let taken = self.follow(projector, &ends, STEP).await?;
                 self.told.loaded(taken as u64);
@@ -86,6 +85,8 @@ impl<P: Projection> Replay<P> {
                     transaction.rollback().await?;
                     return Ok(false);
                 }
+                // Nor does time go back.
+                projector.age_to(&as_of).await?;
                 tracing::debug!(taken, NEAR, "caught up while the live model waited");
             }
             generation = at.values().map(|at| at.generation).max().unwrap_or(0) + 1;

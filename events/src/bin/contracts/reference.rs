@@ -65,6 +65,8 @@ fn event(
         StreamKind::Athlete => "`athlete-<athlete id>`",
         StreamKind::Exercises => "`exercises-<athlete id>`",
         StreamKind::Audit => "`audit-<athlete id>`",
+        StreamKind::Body => "`body-<athlete id>`",
+        StreamKind::Records => "`records-<athlete id>`",
         StreamKind::Other(_) => return Err("a type of a stream that is not known".into()),
     };
     writeln!(page, "\n## {}\n{meaning}\n", kind.name)?;

@@ -1,0 +1,111 @@
+//! What is known of athletes in other workouts, so that a slip of the finger is seen when it is made.
+
+use std::time::Duration;
+
+use domain::{usual::Usual, workout::Workout};
+use events::{AthleteId, Event, ExerciseId, Measurement, SetId, SetKind, Stream, WorkoutId};
+use log::Database;
+use moka::future::Cache;
+use sqlx::PgPool;
+
+use super::{Commands, Origin};
+
+/// Reads records, and remembers for a while what is usual.
+#[derive(Clone)]
+pub(crate) struct Usuals {
+    pool: PgPool,
+    /// What was usual a while ago is no less so now: it may say that a set is nothing unusual, and
+    /// never that it is.
+    cache: Cache<(AthleteId, ExerciseId), Usual>,
+}
+
+impl Usuals {
+    pub(crate) fn new(database: &Database) -> Self {
+        let cache =
+            Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build();
+        Self { pool: database.pool.clone(), cache }
+    }
+
+    /// As the records have it now, but for one set. Nothing while they cannot be read: nobody is
+    /// kept from logging a set by that.
+    async fn fresh(
+        &self,
+        owner: AthleteId,
+        exercise: &ExerciseId,
+        measurement: Measurement,
+        but: SetId,
+    ) -> Usual {
+        let best = match projections::records::holders(&self.pool, owner, exercise).await {
+            Ok(best) => best,
+            Err(error) => {
+                tracing::debug!(%error, "records cannot be asked for what is usual");
+                return Usual::default();
+            }
+        };
+        let usual = Usual::of(best.sets.iter().filter(|set| set.id != but), measurement);
+        if usual != Usual::default() {
+            self.cache.insert((owner, exercise.clone()), usual).await;
+        }
+        usual
+    }
+}
+
+impl Commands {
+    /// What is known of an athlete in an exercise, as it is remembered, else as the records have it:
+    /// for sets of imports, among which a slip is as likely, and of which there are many.
+    pub(super) async fn known_usual(
+        &self,
+        owner: AthleteId,
+        exercise: &ExerciseId,
+        measurement: Option<Measurement>,
+        set: SetId,
+    ) -> Usual {
+        let Some(measurement) = measurement else { return Usual::default() };
+        if let Some(usual) = self.usuals.cache.get(&(owner, exercise.clone())).await {
+            return usual;
+        }
+        self.usuals.fresh(owner, exercise, measurement, set).await
+    }
+
+    /// What is known of an athlete in an exercise, for a set of a workout that is about to be told;
+    /// `decide` says what comes of it. Records are asked only if the workout itself, and what is
+    /// remembered, do not show that it is nothing unusual.
+    pub(super) async fn usual(
+        &self,
+        origin: &Origin,
+        workout: WorkoutId,
+        set: SetId,
+        exercise: Option<&ExerciseId>,
+        measurement: Option<Measurement>,
+        decide: impl Fn(&Workout, Usual) -> Vec<Event>,
+    ) -> Usual {
+        let nothing = Usual::default();
+        let (Some(exercise), Some(measurement)) = (exercise, measurement) else { return nothing };
+        let (owner, stream) = (origin.athlete, Stream::workout(workout));
+        let loaded = self.workouts.cached_or_read(owner, origin.partition, stream).await;
+        let Some(state) = loaded.ok().and_then(|(loaded, _)| loaded.state.clone()) else {
+            return nothing;
+        };
+        let is_unusual = |usual| {
+            decide(&state, usual).iter().any(|event| match event {
+                Event::SetLogged(logged) => logged.unusual,
+                Event::SetCorrected(corrected) => corrected.unusual,
+                _ => false,
+            })
+        };
+        let others = state.sets.iter().filter(|other| other.id != set && !other.unusual);
+        let knows = others
+            .filter(|other| other.values.kind != SetKind::WarmUp)
+            .any(|other| other.values.exercise == *exercise);
+        if knows && !is_unusual(nothing) {
+            return nothing;
+        }
+        let remembered = self.usuals.cache.get(&(owner, exercise.clone())).await;
+        if let Some(usual) = remembered
+            && !is_unusual(usual)
+        {
+            return usual;
+        }
+        self.usuals.fresh(owner, exercise, measurement, set).await
+    }
+}

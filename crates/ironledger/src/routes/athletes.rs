@@ -1,0 +1,290 @@
+//! `/v1/athletes/me`: the caller's profile, and what they weighed.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    routing::{get, post},
+};
+use domain::{Patch, body::Body, profile::Profile};
+use events::{
+    AthleteId, BodyweightId, Experience, Goal, Notifications, Number, Personal, Privacy, Sex,
+    Theme, TimeZone, Timestamp, Units, Weighing, WeightUnit,
+};
+use log::Positions;
+use projections::represent::{ShownWeight, show_weight};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use web::{Answer, Cursor, Error, Json, Limit, Path, Query};
+
+use super::{etag, tagged};
+use crate::{
+    accounts::Accounts,
+    app::App,
+    commands::{
+        Commands, Failure, Loaded, Origin,
+        athletes::{ChangeProfile, CorrectMeasurement, Measure},
+    },
+};
+
+pub(super) fn routes() -> Router<App> {
+    const ONE: &str = "/v1/athletes/me/measurements/{id}";
+    Router::new()
+        .route("/v1/athletes/me", get(show).patch(change))
+        .route("/v1/athletes/me/measurements", post(measure).get(measurements))
+        .route(ONE, get(measurement).patch(correct).delete(remove))
+}
+
+/// An athlete, as they see themselves.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Me {
+    id: AthleteId,
+    username: Option<String>,
+    name: Option<String>,
+    birth_year: Option<u16>,
+    sex: Option<Sex>,
+    height_cm: Option<Number>,
+    /// What the scales said last.
+    bodyweight: Option<Measurement>,
+    experience: Option<Experience>,
+    goal: Option<Goal>,
+    time_zone: TimeZone,
+    units: Units,
+    theme: Theme,
+    language: Option<String>,
+    notifications: Notifications,
+    privacy: Privacy,
+}
+
+/// A weighing.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+struct Measurement {
+    id: BodyweightId,
+    measured_at: Timestamp,
+    /// `null` when it was erased.
+    bodyweight: Option<ShownWeight>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowQuery {
+    unit: Option<WeightUnit>,
+}
+
+/// The caller's profile.
+async fn show(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Query(query): Query<ShowQuery>,
+) -> Result<Answer, Error> {
+    let loaded = commands.profile(&origin).await?;
+    let me = me(&commands, &origin, &loaded, query.unit).await?;
+    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+    Ok(tagged(loaded.version, &me)?.at(position))
+}
+
+/// Changes the caller's profile.
+async fn change(
+    State(commands): State<Commands>,
+    State(accounts): State<Accounts>,
+    origin: Origin,
+    body: Json<ChangeProfile>,
+) -> Result<Answer, Error> {
+    let judge = async |body| commands.judge_profile(&origin, &body).await;
+    let body = body.good_or_judged(judge).await?;
+    commands.judge_profile(&origin, &body).await?;
+    let wish = body.username.clone();
+    if let Patch::Set(username) = &wish {
+        accounts.claim(origin.athlete, username).await?;
+    }
+    let show = |loaded: Arc<Loaded<Profile>>| {
+        let (commands, origin) = (&commands, &origin);
+        async move {
+            let me = me(commands, origin, &loaded, None).await?;
+            tagged(loaded.version, &me)
+        }
+    };
+    let answer = match commands.change_profile(&origin, body, show).await {
+        Ok(answer) => answer,
+        Err(Failure::Refused(error)) => return Err(error),
+        Err(Failure::Stale(loaded)) => {
+            return Err(Error::stale(&me(&commands, &origin, &loaded, None).await?));
+        }
+    };
+    if wish != Patch::Keep {
+        let loaded = commands.profile(&origin).await?;
+        let username = loaded.state.as_ref().and_then(Profile::username);
+        accounts.let_go(origin.athlete, username).await?;
+    }
+    Ok(answer)
+}
+
+async fn me(
+    commands: &Commands,
+    origin: &Origin,
+    loaded: &Loaded<Profile>,
+    unit: Option<WeightUnit>,
+) -> Result<Me, Error> {
+    fn clear<T: Clone>(field: &Option<Personal<T>>) -> Option<T> {
+        field.as_ref().and_then(|field| field.clear().cloned())
+    }
+    let Some(Profile(profile)) = &loaded.state else { return Err(Error::not_found("athlete")) };
+    let body = commands.body(origin).await?;
+    let last = newest_first(body.state.as_ref(), unit).into_iter().next();
+    Ok(Me {
+        id: origin.athlete,
+        username: clear(&profile.username),
+        name: clear(&profile.name),
+        birth_year: clear(&profile.birth_year).map(|year| year.get()),
+        sex: clear(&profile.sex),
+        height_cm: clear(&profile.height_cm).map(|height| Number(height.get())),
+        bodyweight: last,
+        experience: profile.experience,
+        goal: profile.goal,
+        time_zone: profile.time_zone,
+        units: profile.units,
+        theme: profile.theme,
+        language: profile.language.clone(),
+        notifications: profile.notifications,
+        privacy: profile.privacy,
+    })
+}
+
+/// A place in the list: newest first, of one instant the later noted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    #[serde(rename = "a")]
+    measured_at: Timestamp,
+    #[serde(rename = "i")]
+    id: BodyweightId,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    cursor: Option<Cursor<Place>>,
+    #[serde(default)]
+    limit: Limit,
+    unit: Option<WeightUnit>,
+}
+
+/// What the caller weighed, newest first.
+async fn measurements(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer, Error> {
+    let loaded = commands.body(&origin).await?;
+    let mut all = newest_first(loaded.state.as_ref(), query.unit);
+    all.retain(|one| {
+        query.from.is_none_or(|from| one.measured_at >= from)
+            && query.to.is_none_or(|to| one.measured_at <= to)
+    });
+    if let Some(Cursor(after)) = query.cursor {
+        // Where it was, if it was removed since: before all that is older.
+        let place = all.iter().position(|one| one.id == after.id);
+        let older = || all.iter().position(|one| one.measured_at < after.measured_at);
+        let begin = place.map(|at| at + 1).or_else(older).unwrap_or(all.len());
+        all.drain(..begin);
+    }
+    let more = all.len() > query.limit.0;
+    all.truncate(query.limit.0);
+    let last = all.last().filter(|_| more);
+    let place = |last: &Measurement| Place { measured_at: last.measured_at, id: last.id };
+    let next = last.map(|last| Cursor(place(last)).encode());
+    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+    Ok(Answer::ok(&all)?.list(all.len(), next).at(position))
+}
+
+/// One weighing.
+async fn measurement(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(id): Path<BodyweightId>,
+    Query(query): Query<ShowQuery>,
+) -> Result<Answer, Error> {
+    let loaded = commands.body(&origin).await?;
+    let found = one(loaded.state.as_ref(), id, query.unit);
+    let found = found.ok_or_else(|| Error::not_found("measurement"))?;
+    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+    Ok(tagged(loaded.version, &found)?.at(position))
+}
+
+/// Notes a weighing.
+async fn measure(
+    State(commands): State<Commands>,
+    origin: Origin,
+    body: Json<Measure>,
+) -> Result<Answer, Error> {
+    let show = |id, loaded: Arc<Loaded<Body>>| async move {
+        let path = format!("/v1/athletes/me/measurements/{id}");
+        Ok(told(id, &loaded)?.created(path))
+    };
+    let done = commands.measure(&origin, body.good()?, show).await;
+    or_stale(done, |_| Error::conflict("STALE", "other weighings were noted meanwhile"))
+}
+
+/// Corrects a weighing; what followed from it follows.
+async fn correct(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(id): Path<BodyweightId>,
+    body: Json<CorrectMeasurement>,
+) -> Result<Answer, Error> {
+    let show = |loaded: Arc<Loaded<Body>>| async move { told(id, &loaded) };
+    let done = commands.correct_measurement(&origin, id, body.good()?, show).await;
+    or_stale(done, |loaded| stale(id, loaded))
+}
+
+/// Removes a weighing.
+async fn remove(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(id): Path<BodyweightId>,
+) -> Result<Answer, Error> {
+    let show = |loaded: Arc<Loaded<Body>>| async move { told(id, &loaded) };
+    let done = commands.remove_measurement(&origin, id, show).await;
+    or_stale(done, |loaded| stale(id, loaded))
+}
+
+/// The weighing after a command; `null` once it is removed.
+fn told(id: BodyweightId, loaded: &Loaded<Body>) -> Result<Answer, Error> {
+    let now = one(loaded.state.as_ref(), id, None);
+    Ok(Answer::ok(&now)?.etag(etag(loaded.version, &now)?))
+}
+
+fn stale(id: BodyweightId, loaded: &Loaded<Body>) -> Error {
+    let now = one(loaded.state.as_ref(), id, None);
+    now.map_or_else(|| Error::not_found("measurement"), |now| Error::stale(&now))
+}
+
+fn or_stale(
+    done: Result<Answer, Failure<Body>>,
+    stale: impl Fn(&Loaded<Body>) -> Error,
+) -> Result<Answer, Error> {
+    match done {
+        Ok(answer) => Ok(answer),
+        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Stale(loaded)) => Err(stale(&loaded)),
+    }
+}
+
+fn one(body: Option<&Body>, id: BodyweightId, unit: Option<WeightUnit>) -> Option<Measurement> {
+    body?.get(id).map(|weighing| shown(id, weighing, unit))
+}
+
+fn newest_first(body: Option<&Body>, unit: Option<WeightUnit>) -> Vec<Measurement> {
+    let all = body.into_iter().flat_map(Body::all);
+    let mut all: Vec<Measurement> = all.map(|(id, weighing)| shown(id, weighing, unit)).collect();
+    all.reverse();
+    all.sort_by_key(|one| std::cmp::Reverse(one.measured_at));
+    all
+}
+
+fn shown(id: BodyweightId, weighing: &Weighing, unit: Option<WeightUnit>) -> Measurement {
+    let bodyweight = weighing.weight.clear().map(|weight| show_weight(*weight, unit));
+    Measurement { id, measured_at: weighing.measured_at, bodyweight }
+}
