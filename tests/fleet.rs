@@ -55,7 +55,7 @@ impl Fleet {
         fleet
     }
 
-    /// One more projector of history. It is given no secret, and needs none.
+    /// One more projector of all models. Some of them open what is personal, and need the key.
     fn projector(&self) -> Process {
         on_kafka(&["projector", "--all"], &self.database.projector_url(), &self.kafka)
     }
@@ -128,7 +128,8 @@ impl Fleet {
 
 fn on_kafka(arguments: &[&str], url: &str, kafka: &Kafka) -> Process {
     let [brokers, prefix] = kafka.environment();
-    Process::start(binary(), arguments, &[("DATABASE_URL", url), brokers, prefix])
+    let key = ("IRONLEDGER_MASTER_KEY", MASTER_KEY);
+    Process::start(binary(), arguments, &[("DATABASE_URL", url), key, brokers, prefix])
 }
 
 #[tokio::test]
@@ -292,7 +293,8 @@ async fn without_kafka_projectors_share_the_partitions() {
     let database = Database::fresh().await;
     let start = || {
         let url = database.projector_url();
-        Process::start(binary(), &["projector", "--all"], &[("DATABASE_URL", &url)])
+        let environment = [("DATABASE_URL", url.as_str()), ("IRONLEDGER_MASTER_KEY", MASTER_KEY)];
+        Process::start(binary(), &["projector", "--all"], &environment)
     };
     let mut projectors = [start(), start()];
     let mut owner = PgConnection::connect(&database.owner_url()).await.unwrap();

@@ -104,6 +104,10 @@ impl Set {
         )
     }
 
+    fn warmed_up(&self) -> bool {
+        self.1 & WARM_UP != 0
+    }
+
     fn performed_at(&self) -> Timestamp {
         Timestamp::new(DateTime::from_timestamp_micros(self.2).unwrap_or_default())
     }
@@ -199,7 +203,7 @@ impl Turn {
         measurement: Measurement,
     ) -> BTreeMap<SetId, Performed> {
         let sets = workout.and_then(|workout| workout.sets.get(exercise)).into_iter().flatten();
-        let working = sets.filter(|set| set.1 & WARM_UP == 0);
+        let working = sets.filter(|set| !set.warmed_up());
         let performed = working.map(|set| {
             let weight = set.5.map(|typed| typed.0);
             let performed = Performed {
@@ -329,7 +333,8 @@ async fn weigh(
     for turn in turns.iter() {
         for (exercise, sets) in turn.after.iter().flat_map(|after| &after.sets) {
             if weighed(turn.owner, exercise) {
-                sets.iter().for_each(|set| days.want(turn.owner, set.performed_at()));
+                let working = sets.iter().filter(|set| !set.warmed_up());
+                working.for_each(|set| days.want(turn.owner, set.performed_at()));
             }
         }
     }
@@ -338,7 +343,11 @@ async fn weigh(
         let owner = turn.owner;
         for (exercise, sets) in turn.after.iter_mut().flat_map(|after| &mut after.sets) {
             if weighed(owner, exercise) {
-                sets.iter_mut().for_each(|set| set.8 = bodyweights.on(owner, set.performed_at()));
+                for set in sets {
+                    // A warm-up is in no day that would be looked at again with another bodyweight.
+                    let on = |set: &Set| bodyweights.on(owner, set.performed_at());
+                    set.8 = if set.warmed_up() { None } else { on(set) };
+                }
             }
         }
     }

@@ -23,7 +23,12 @@ async fn without_its_projector_the_product_says_what_is_missing() {
         let answer = client.get(path).await.refused(503, "NOT_READY");
         assert_eq!(
             answer.error_fields(),
-            ["projection history_v4", "projection records_v2", "projection stats_v2",]
+            [
+                "projection history_v4",
+                "projection records_v2",
+                "projection stats_v2",
+                "projection strength_v1",
+            ]
         );
         answer.header("retry-after");
     }

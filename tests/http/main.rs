@@ -2,6 +2,8 @@
 //! processes on a real Postgres. One module for each group of routes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod announcements;
+mod athletes;
 mod audit;
 mod auth;
 mod bad_input;
@@ -20,6 +22,8 @@ mod personal_data;
 mod records;
 mod sets;
 mod stats;
+mod strength;
+mod unusual;
 mod workouts;
 
 use std::{

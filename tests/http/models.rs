@@ -9,7 +9,7 @@ use std::sync::{
 use log::Positions;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
-use testkit::{App, Client, Process, bench, eventually};
+use testkit::{App, Client, MASTER_KEY, Process, bench, eventually};
 
 use crate::{app, binary};
 
@@ -44,7 +44,7 @@ async fn admins_see_how_far_the_models_are_and_nobody_else_does() {
     admin.get("/v1/admin/projections").await.expect(200);
     let models = admin.get("/v1/admin/projections").await.expect(200);
     let names: Vec<&Value> = models.each("name");
-    assert_eq!(names, [&json!("history"), &json!("stats"), &json!("records")]);
+    assert_eq!(names, ["history", "stats", "records", "strength"]);
     for model in models.list() {
         assert!(["current", "behind"].contains(&model["state"].as_str().unwrap()), "{model}");
         assert_eq!(model["partitions"].as_array().unwrap().len(), 16);
@@ -315,7 +315,8 @@ async fn a_product_is_not_ready_until_a_replay_has_built_its_models() {
     // Slowly, so that somebody can ask in between.
     let url = app.database.projector_url();
     let arguments = ["replay", "--all", "--json", "--throttle", "15", "--workers", "1"];
-    let mut replay = Process::start(binary(), &arguments, &[("DATABASE_URL", &url)]);
+    let environment = [("DATABASE_URL", url.as_str()), ("IRONLEDGER_MASTER_KEY", MASTER_KEY)];
+    let mut replay = Process::start(binary(), &arguments, &environment);
     let told = eventually("a replay that is told of", async || {
         let reasons = reasons().await;
         reasons.contains("a replay is loading").then_some(reasons)

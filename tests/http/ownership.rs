@@ -25,6 +25,7 @@ async fn anothers_workouts_and_sets_are_not_there() {
         (Method::POST, format!("{workout}/sets"), bench(1, 1)),
         (Method::PATCH, set.clone(), json!({ "reps": 1 })),
         (Method::DELETE, set.clone(), json!({})),
+        (Method::POST, format!("{set}/confirm"), json!({})),
         (Method::PUT, format!("{workout}/exercises/plank"), json!({ "notes": "stolen" })),
         (Method::PATCH, own_with_others_set.clone(), json!({ "reps": 1 })),
         (Method::DELETE, own_with_others_set, json!({})),
@@ -45,7 +46,8 @@ async fn anothers_workouts_and_sets_are_not_there() {
     assert_eq!(never.body["error"], thief.get(&workout).await.body["error"]);
 
     assert_eq!(owner.get(&workout).await.body["data"], before.body["data"]);
-    let history = thief.history("", before.position()).await;
+    let position = thief.get(&own).await.expect(200).position().to_owned();
+    let history = thief.history("", &position).await;
     assert_eq!(history.meta()["count"], 1, "the thief's own alone");
 }
 

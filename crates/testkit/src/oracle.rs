@@ -5,7 +5,7 @@
 //! discarded. After every few commands its answers are compared with those of [`truth`], which knows
 //! nothing but all the sets that stand. A history that fails is cut down to the commands that it takes.
 
-mod truth;
+pub mod truth;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};

@@ -120,7 +120,8 @@ impl Drop for Process {
     }
 }
 
-/// The product on a database of its own: an `api` process and, unless left out, a projector.
+/// The product on a database of its own: an `api` process and, unless left out, a projector of all
+/// models and an emitter.
 pub struct App {
     binary: PathBuf,
     url: String,
@@ -128,6 +129,8 @@ pub struct App {
     pub api: Process,
     /// The process that builds history.
     pub projector: Option<Process>,
+    /// The process that announces records.
+    pub emitter: Option<Process>,
     /// Dropped last, when nobody uses it any more.
     pub database: Database,
 }
@@ -137,6 +140,7 @@ impl App {
     pub async fn start(binary: &Path) -> Self {
         let mut app = Self::without_projector(binary).await;
         app.start_projector();
+        app.start_emitter();
         let client = app.client();
         eventually("a product that is ready", async || {
             (client.get("/readyz").await.status == 200).then_some(())
@@ -149,7 +153,7 @@ impl App {
     pub async fn without_projector(binary: &Path) -> Self {
         let database = Database::fresh().await;
         let (api, url) = start_api(binary, &database).await;
-        Self { binary: binary.to_owned(), url, api, projector: None, database }
+        Self { binary: binary.to_owned(), url, api, projector: None, emitter: None, database }
     }
 
     /// Starts one more `api` process on the same database, and answers its address too.
@@ -164,9 +168,20 @@ impl App {
         self.projector = Some(start(&self.binary, &arguments, &self.database.projector_url()));
     }
 
+    /// Starts an emitter, in place of the one that runs.
+    pub fn start_emitter(&mut self) {
+        self.emitter = None;
+        self.emitter = Some(start(&self.binary, &["emitter"], &self.database.emitter_url()));
+    }
+
     /// Runs a command as the `api` user, and answers how it ended and what it said.
     pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
-        let mut process = start(&self.binary, arguments, &self.database.api_url());
+        self.run_as(&self.database.api_url(), arguments).await
+    }
+
+    /// The same as the user of an address.
+    pub async fn run_as(&self, url: &str, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut process = start(&self.binary, arguments, url);
         let status = process.ended().await;
         (status, process.output())
     }
@@ -183,7 +198,8 @@ impl App {
 
     /// What the processes logged as errors: nothing, unless something is broken.
     pub fn errors(&self) -> Vec<String> {
-        let outputs = [Some(&self.api), self.projector.as_ref()].into_iter().flatten();
+        let outputs = [Some(&self.api), self.projector.as_ref(), self.emitter.as_ref()];
+        let outputs = outputs.into_iter().flatten();
         let lines = outputs
             .flat_map(|process| process.output().lines().map(str::to_owned).collect::<Vec<_>>());
         lines.filter(|line| line.contains("\"ERROR\"") || line.contains("panicked")).collect()

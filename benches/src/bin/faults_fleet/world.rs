@@ -116,7 +116,8 @@ impl World {
             sqlx::query_scalar("select count(*) from log.partitions").fetch_one(&pool).await?;
 
         let secrets = [("IRONLEDGER_MASTER_KEY", MASTER_KEY), ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY)];
-        let kafka_is = topic.environment();
+        let [brokers, prefix] = topic.environment();
+        let fleet_is = [brokers, prefix, secrets[0]];
         let start = |name: String, arguments, url: &str, more: &[(&str, &str)]| {
             let all = [&[("DATABASE_URL", url)], more].concat();
             let process = Process::start(&binary, arguments, &all);
@@ -130,7 +131,7 @@ impl World {
         let url = api.listening().await?;
         let several = |what: &str, count, arguments: &'static [&'static str], url: String| {
             (1..=count)
-                .map(|number| start(format!("{what} {number}"), arguments, &url, &kafka_is))
+                .map(|number| start(format!("{what} {number}"), arguments, &url, &fleet_is))
                 .map(|member| Arc::new(Part::new(member)))
                 .collect::<Vec<_>>()
         };

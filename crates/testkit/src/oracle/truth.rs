@@ -7,7 +7,7 @@ use rust_decimal::{Decimal, RoundingStrategy::MidpointNearestEven, dec};
 
 /// How an exercise is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Measured {
+pub enum Measured {
     WeightReps,
     RepsOnly,
     Added,
@@ -20,41 +20,41 @@ pub(super) enum Measured {
 
 /// A set as it stands now.
 #[derive(Debug, Clone)]
-pub(super) struct Set {
-    pub(super) id: String,
-    pub(super) workout: String,
-    pub(super) exercise: usize,
-    pub(super) warm_up: bool,
-    pub(super) at: DateTime<Utc>,
+pub struct Set {
+    pub id: String,
+    pub workout: String,
+    pub exercise: usize,
+    pub warm_up: bool,
+    pub at: DateTime<Utc>,
     /// When it was logged, as a number that grows.
-    pub(super) logged: usize,
-    pub(super) reps: Option<u32>,
-    pub(super) kg: Option<Decimal>,
-    pub(super) seconds: Option<u32>,
-    pub(super) metres: Option<Decimal>,
+    pub logged: usize,
+    pub reps: Option<u32>,
+    pub kg: Option<Decimal>,
+    pub seconds: Option<u32>,
+    pub metres: Option<Decimal>,
 }
 
 /// A workout as it stands now.
 #[derive(Debug, Clone)]
-pub(super) struct Workout {
-    pub(super) id: String,
-    pub(super) started_at: DateTime<Utc>,
-    pub(super) logged: usize,
+pub struct Workout {
+    pub id: String,
+    pub started_at: DateTime<Utc>,
+    pub logged: usize,
 }
 
 /// One record: its kind, figure and holder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Held {
+pub struct Held {
     /// The word, with the number of repetitions for the rep table.
-    pub(super) kind: String,
+    pub kind: String,
     /// The figure, without zeros at its end.
-    pub(super) value: Decimal,
+    pub value: Decimal,
     /// The set; none for a session.
-    pub(super) set: Option<String>,
+    pub set: Option<String>,
     /// The workout.
-    pub(super) workout: String,
+    pub workout: String,
     /// When.
-    pub(super) at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
 }
 
 /// Somebody's claim on a record.
@@ -73,7 +73,7 @@ fn round(value: Decimal) -> Decimal {
 }
 
 /// The kinds of records, as words.
-pub(super) fn kinds(measured: Measured) -> Vec<String> {
+pub fn kinds(measured: Measured) -> Vec<String> {
     let weights = ["heaviest_weight", "heaviest_for_3", "heaviest_for_5"];
     let others = ["most_reps", "set_volume", "session_volume"];
     let mut kinds: Vec<String> = match measured {
@@ -97,7 +97,7 @@ pub(super) fn kinds(measured: Measured) -> Vec<String> {
 }
 
 /// An estimated one-repetition maximum.
-pub(super) fn one_rep_max(formula: &str, kg: Decimal, reps: u32) -> Option<Decimal> {
+pub fn one_rep_max(formula: &str, kg: Decimal, reps: u32) -> Option<Decimal> {
     if !(1..=12).contains(&reps) {
         return None;
     }
@@ -200,7 +200,7 @@ fn held(kind: &str, claim: &Claim) -> Held {
 }
 
 /// Who holds the records of an exercise, of sets and sessions of a window if there is one; sorted.
-pub(super) fn records(
+pub fn records(
     measured: Measured,
     formula: &str,
     sets: &[&Set],
@@ -225,7 +225,7 @@ pub(super) fn records(
 }
 
 /// Every time that a record was broken, by kind and time.
-pub(super) fn progression(
+pub fn progression(
     measured: Measured,
     formula: &str,
     kinds: &[String],
@@ -247,6 +247,6 @@ pub(super) fn progression(
 }
 
 /// By kind, and within it by time.
-pub(super) fn order(one: &Held, other: &Held) -> Ordering {
+pub fn order(one: &Held, other: &Held) -> Ordering {
     (&one.kind, one.at, one.value).cmp(&(&other.kind, other.at, other.value))
 }
