@@ -75,7 +75,7 @@ async fn a_record_is_announced_within_a_second_and_revoked_when_it_is_lost() {
     assert_eq!(moved["holder"]["set_id"], best.data()["set"]["id"]);
     assert!(of(&said[1], "most_reps").is_null(), "five repetitions stay the first set's");
 
-    let done = athlete.complete(&workout, json!({})).await.expect(200);
+    athlete.complete(&workout, json!({})).await.expect(200);
     let said = so_many(&app, &athlete, 3).await;
     assert_eq!(of(&said[2], "session_volume")["holder"]["figure"], "1050");
     athlete.delete(best.header("location")).await.expect(200);

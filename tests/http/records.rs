@@ -1,9 +1,13 @@
 //! `/v1/records…`: who holds what, whatever happens to sets.
 
 use serde_json::{Value, json};
-use testkit::{Answer, Client, bench};
+use sqlx::PgPool;
+use testkit::{
+    Answer, App, Client, bench,
+    oracle::{self, Product},
+};
 
-use crate::app;
+use crate::{app, binary};
 
 /// The figure of a record and the id of its set.
 fn record<'a>(answer: &'a Answer, kind: &str) -> Option<(&'a Value, &'a Value)> {
@@ -122,10 +126,18 @@ async fn windows_progressions_and_an_overview() {
 /// Random histories, held to a recomputation; `cargo xtask oracle` does thousands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_are_those_of_a_recomputation() {
-    let app = app().await;
+    // With a product of its own, for percentiles are of everybody.
+    let app = App::start(binary()).await;
+    let owner = PgPool::connect(&app.database.owner_url()).await.unwrap();
+    let product = Product { client: app.client(), owner };
+    let mut lives = Vec::new();
     for seed in 0..25 {
-        let outcome = testkit::oracle::run_seed(&app.client(), seed).await;
+        let outcome = oracle::run_seed(&product, seed).await;
         assert!(outcome.comparisons > 10, "seed {seed}");
         assert!(outcome.differences.is_empty(), "{}", outcome.differences[0]);
+        lives.extend(outcome.lives);
     }
+    let (comparisons, differences) = oracle::strength::percentiles(&lives).await;
+    assert!(comparisons > 20, "{comparisons}");
+    assert_eq!(differences, Vec::<String>::new());
 }

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use sqlx::PgPool;
 use testkit::{App, oracle};
 use tokio::task::JoinSet;
 
@@ -34,10 +35,12 @@ async fn main() -> Result<ExitCode> {
     let binary = std::env::current_exe()?.with_file_name("ironledger");
     ensure!(binary.exists(), "{} is not built: cargo build -p ironledger", binary.display());
     let app = App::start(&binary).await;
+    let owner = PgPool::connect(&app.database.owner_url()).await?;
     let next = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     for _ in 0..arguments.at_once {
-        let (client, next) = (app.client(), next.clone());
+        let product = oracle::Product { client: app.client(), owner: owner.clone() };
+        let next = next.clone();
         tasks.spawn(async move {
             let mut outcome = oracle::Outcome::default();
             loop {
@@ -45,13 +48,14 @@ async fn main() -> Result<ExitCode> {
                 if number >= arguments.histories {
                     return outcome;
                 }
-                let one = oracle::run_seed(&client, arguments.seed * 1_000_000 + number).await;
+                let one = oracle::run_seed(&product, arguments.seed * 1_000_000 + number).await;
                 outcome.comparisons += one.comparisons;
                 outcome.differences.extend(one.differences);
+                outcome.lives.extend(one.lives);
             }
         });
     }
-    let (mut comparisons, mut differences) = (0, 0);
+    let (mut comparisons, mut differences, mut lives) = (0, 0, Vec::new());
     while let Some(outcome) = tasks.join_next().await {
         let outcome = outcome?;
         comparisons += outcome.comparisons;
@@ -59,6 +63,14 @@ async fn main() -> Result<ExitCode> {
         for difference in outcome.differences {
             eprintln!("{difference}");
         }
+        lives.extend(outcome.lives);
+    }
+    // A history that was cut down leaves athletes that nobody knows.
+    if differences == 0 {
+        let (more, wrong) = oracle::strength::percentiles(&lives).await;
+        comparisons += more;
+        differences += wrong.len();
+        wrong.iter().take(10).for_each(|difference| eprintln!("{difference}"));
     }
     println!(
         "oracle: histories={} comparisons={comparisons} differences={differences}",

@@ -52,6 +52,13 @@ impl Client {
         }
     }
 
+    /// The same athlete with a new token, since tokens are good for a while only.
+    pub async fn signed_in_again(&self) -> Self {
+        let body = json!({ "email": self.email, "password": PASSWORD });
+        let answer = self.post("/v1/auth/login", body).await.expect(200);
+        self.with_token(answer.data()["access_token"].as_str().expect("a token"))
+    }
+
     /// The same athlete, at another address.
     pub fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }

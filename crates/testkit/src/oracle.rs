@@ -7,13 +7,20 @@
 
 pub mod truth;
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_decimal::{Decimal, dec};
 use serde_json::{Map, Value, json};
-use truth::{Held, Measured, Set, Workout, order};
+use sqlx::PgPool;
+use truth::{Held, Maximum, Measured, Set, Weighing, Workout, order};
+use uuid::Uuid;
 
 use crate::{Client, new_id};
+
+pub mod strength;
 
 /// One exercise of each measure, and a second one with which sets change places.
 const EXERCISES: [(&str, Measured); 9] = [
@@ -55,6 +62,26 @@ pub enum Command {
     Complete { workout: usize },
     ReDate { workout: usize, days: i64 },
     Discard { workout: usize },
+    Confirm { set: usize },
+    Weigh { day: i64, minute: i64, weight: usize },
+    WeighAgain { weighing: usize, minutes: i64, weight: usize },
+    ForgetWeighing { weighing: usize },
+    Move { zone: usize },
+    Be { sex: usize },
+}
+
+/// Where somebody may live: on one day, in three places it is three different ones.
+const ZONES: [Tz; 3] = [Tz::Europe__Paris, Tz::America__New_York, Tz::Pacific__Apia];
+
+/// What somebody may weigh, in kg.
+const BODYWEIGHTS: [&str; 5] = ["60", "74.25", "83", "83.5", "120.125"];
+
+/// What is asked, and whom.
+pub struct Product {
+    /// Nobody who is known.
+    pub client: Client,
+    /// Looks at the log itself.
+    pub owner: PgPool,
 }
 
 /// What a set is.
@@ -72,12 +99,14 @@ pub struct Values {
 }
 
 /// What came of many histories.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outcome {
     /// Answers compared.
     pub comparisons: usize,
     /// Answers that were others: the commands that it takes, and how they differ.
     pub differences: Vec<String>,
+    /// Whose histories they were.
+    pub lives: Vec<Life>,
 }
 
 /// Commands of a seed.
@@ -94,14 +123,20 @@ pub fn history(seed: u64) -> Vec<Command> {
         metres: [0, 100, 400, 400, 5_000][rng.random_range(0..5)],
         minute: [0, 0, 5, 10, 90, 1_500, -3_000][rng.random_range(0..7)],
     };
+    // Around the ends of days, months and years, and long ago; or within what counts as lately, and
+    // before it.
+    let days: [i64; 12] = if is_recent(seed) {
+        [0, 1, 2, 10, 20, 24, 27, 30, 31, 40, 42, 44]
+    } else {
+        [0, 0, 1, 27, 30, 31, 32, 59, 364, 365, 366, 800]
+    };
     let mut commands = Vec::with_capacity(count);
     for index in 0..count {
         let any = rng.random_range(0..64);
-        commands.push(match rng.random_range(0..100) {
-            _ if index == 0 => Command::Start { day: 0, minute: 0 },
+        commands.push(match rng.random_range(0..130) {
+            _ if index == 0 => Command::Start { day: days[5], minute: 0 },
             0..15 => Command::Start {
-                // Around the ends of days, months and years, and long ago.
-                day: [0, 0, 1, 27, 30, 31, 32, 59, 364, 365, 366, 800][rng.random_range(0..12)],
+                day: days[rng.random_range(0..12)],
                 minute: [0, 0, 600, 1_430][rng.random_range(0..4)],
             },
             15..60 => {
@@ -115,7 +150,21 @@ pub fn history(seed: u64) -> Vec<Command> {
                 let days = [-400, -31, -1, 1, 29, 31][rng.random_range(0..6)];
                 Command::ReDate { workout: any, days }
             }
-            _ => Command::Discard { workout: any },
+            96..100 => Command::Discard { workout: any },
+            100..110 => Command::Weigh {
+                day: days[rng.random_range(0..12)],
+                minute: [-600, 0, 600, 1_430][rng.random_range(0..4)],
+                weight: rng.random_range(0..BODYWEIGHTS.len()),
+            },
+            110..114 => Command::WeighAgain {
+                weighing: any,
+                minutes: [0, 0, -1_440, 700][rng.random_range(0..4)],
+                weight: rng.random_range(0..BODYWEIGHTS.len()),
+            },
+            114..117 => Command::ForgetWeighing { weighing: any },
+            117..120 => Command::Move { zone: rng.random_range(0..ZONES.len()) },
+            120..124 => Command::Be { sex: rng.random_range(0..3) },
+            _ => Command::Confirm { set: any },
         });
     }
     commands
@@ -123,8 +172,8 @@ pub fn history(seed: u64) -> Vec<Command> {
 
 /// Runs commands as a new athlete and compares the answers on the way; the first difference, and how
 /// many answers were compared.
-pub async fn run(anonymous: &Client, commands: &[Command], seed: u64) -> (usize, Option<String>) {
-    let client = anonymous.register(&crate::email(), "Europe/Paris").await;
+pub async fn run(product: &Product, commands: &[Command], seed: u64) -> (Life, Option<String>) {
+    let client = product.client.register(&crate::email(), ZONES[0].name()).await;
     let mut life = Life::new(client, seed);
     for (index, command) in commands.iter().enumerate() {
         life.obey(command).await;
@@ -132,17 +181,24 @@ pub async fn run(anonymous: &Client, commands: &[Command], seed: u64) -> (usize,
         if (is_last || index % 4 == 3)
             && let Some(difference) = life.compare().await
         {
-            return (life.comparisons, Some(difference));
+            return (life, Some(difference));
         }
     }
-    (life.comparisons, None)
+    let difference = life.compare_announcements(&product.owner).await;
+    (life, difference)
+}
+
+/// Whether what happens in the history of a seed happens lately: else levels have nothing to say.
+fn is_recent(seed: u64) -> bool {
+    seed.is_multiple_of(2)
 }
 
 /// The same, of a seed; what differs is cut down to the commands that it takes.
-pub async fn run_seed(anonymous: &Client, seed: u64) -> Outcome {
+pub async fn run_seed(product: &Product, seed: u64) -> Outcome {
     let mut commands = history(seed);
-    let (comparisons, difference) = run(anonymous, &commands, seed).await;
-    let mut outcome = Outcome { comparisons, differences: Vec::new() };
+    let (life, difference) = run(product, &commands, seed).await;
+    let mut outcome = Outcome { comparisons: life.comparisons, ..Outcome::default() };
+    outcome.lives.push(life);
     let Some(mut difference) = difference else { return outcome };
     let mut piece = commands.len() / 2;
     while piece > 0 {
@@ -150,7 +206,7 @@ pub async fn run_seed(anonymous: &Client, seed: u64) -> Outcome {
         while at < commands.len() {
             let mut fewer = commands.clone();
             fewer.drain(at..(at + piece).min(commands.len()));
-            if let (_, Some(same)) = run(anonymous, &fewer, seed).await {
+            if let (_, Some(same)) = run(product, &fewer, seed).await {
                 (commands, difference) = (fewer, same);
             } else {
                 at += piece;
@@ -163,19 +219,34 @@ pub async fn run_seed(anonymous: &Client, seed: u64) -> Outcome {
 }
 
 /// An athlete, and what they have done, as we know it.
-struct Life {
+pub struct Life {
     client: Client,
     rng: StdRng,
-    workouts: Vec<(Workout, bool, bool)>,
+    begins: DateTime<Utc>,
+    zone: Tz,
+    sex: Option<&'static str>,
+    weighings: Vec<Weighing>,
+    /// And whether they were discarded.
+    workouts: Vec<(Workout, bool)>,
     sets: Vec<Set>,
     logged: usize,
     position: Option<String>,
     comparisons: usize,
 }
 
-/// All that happens lies around here.
-fn beginning() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_672_531_200, 0).expect("the year 2023")
+/// All that happens in a history of a seed lies around here: in the year 2023, or forty-five days ago.
+fn beginning(seed: u64) -> DateTime<Utc> {
+    if is_recent(seed) {
+        let now = log::Clock::system().now().utc();
+        let minutes = now.timestamp() / 60 * 60;
+        DateTime::from_timestamp(minutes, 0).expect("now") - TimeDelta::days(45)
+    } else {
+        DateTime::from_timestamp(1_672_531_200, 0).expect("the year 2023")
+    }
+}
+
+fn is_future(at: DateTime<Utc>) -> bool {
+    at > log::Clock::system().now().utc()
 }
 
 fn text(at: DateTime<Utc>) -> String {
@@ -187,6 +258,10 @@ impl Life {
         Self {
             client,
             rng: StdRng::seed_from_u64(seed ^ 0x5eed),
+            begins: beginning(seed),
+            zone: ZONES[0],
+            sex: None,
+            weighings: Vec::new(),
             workouts: Vec::new(),
             sets: Vec::new(),
             logged: 0,
@@ -199,17 +274,21 @@ impl Life {
         self.logged += 1;
         match command {
             Command::Start { day, minute } => {
-                let at = beginning() + TimeDelta::days(*day) + TimeDelta::minutes(*minute);
+                let at = self.begins + TimeDelta::days(*day) + TimeDelta::minutes(*minute);
                 let body = json!({ "started_at": text(at) });
                 let answer = self.client.post("/v1/workouts", body).await.expect(201);
-                self.position = Some(answer.position().to_owned());
+                self.told(answer.position());
                 let id = answer.data()["id"].as_str().expect("an id").to_owned();
-                let workout = Workout { id, started_at: at, logged: self.logged };
-                self.workouts.push((workout, false, false));
+                let logged = self.logged;
+                let workout = Workout { id, started_at: at, logged, completed: false };
+                self.workouts.push((workout, false));
             }
             Command::Log { workout, set, twice } => {
                 let Some(index) = self.alive(*workout) else { return };
                 let workout = self.workouts[index].0.clone();
+                if is_future(workout.started_at + TimeDelta::minutes(set.minute)) {
+                    return;
+                }
                 let id = new_id().to_string();
                 let mut body = self.body(*set, &workout);
                 body.insert("id".to_owned(), id.clone().into());
@@ -219,54 +298,66 @@ impl Life {
                     let again = self.client.log_set(&path, body.into()).await.expect(201);
                     assert_eq!(again.data(), logged.data(), "told twice");
                 }
-                self.position = Some(logged.position().to_owned());
+                self.told(logged.position());
+                let unusual = logged.data()["set"]["unusual"] == true;
                 let logged = self.logged;
-                self.sets.push(made(id, &workout, *set, logged));
+                self.sets.push(Set { unusual, ..made(id, &workout, *set, logged) });
             }
             Command::Correct { set, to } => {
                 let Some(index) = self.standing(*set) else { return };
                 let set = self.sets[index].clone();
                 let workout = self.workout_of(&set);
+                if is_future(workout.started_at + TimeDelta::minutes(to.minute)) {
+                    return;
+                }
                 let mut body = self.body(*to, &workout);
                 for field in ["reps", "weight", "duration_seconds", "distance_metres"] {
                     body.entry(field).or_insert(Value::Null);
                 }
                 let path = format!("/v1/workouts/{}/sets/{}", workout.id, set.id);
                 let answer = self.client.patch(&path, body.into()).await.expect(200);
-                self.position = Some(answer.position().to_owned());
-                self.sets[index] = made(set.id, &workout, *to, set.logged);
+                self.told(answer.position());
+                let unusual = answer.data()["set"]["unusual"] == true;
+                self.sets[index] = Set { unusual, ..made(set.id, &workout, *to, set.logged) };
             }
             Command::Remove { set } => {
                 let Some(index) = self.standing(*set) else { return };
                 let set = self.sets.remove(index);
                 let path = format!("/v1/workouts/{}/sets/{}", set.workout, set.id);
                 let answer = self.client.delete(&path).await.expect(200);
-                self.position = Some(answer.position().to_owned());
+                self.told(answer.position());
             }
             Command::Complete { workout } => {
                 let Some(index) = self.alive(*workout) else { return };
-                let (workout, completed, _) = &self.workouts[index];
-                if *completed || !self.sets.iter().any(|set| set.workout == workout.id) {
+                let workout = &self.workouts[index].0;
+                let end = workout.started_at + TimeDelta::hours(2);
+                let has_sets = self.sets.iter().any(|set| set.workout == workout.id);
+                if workout.completed || !has_sets || is_future(end) {
                     return;
                 }
-                let end = workout.started_at + TimeDelta::hours(2);
                 let path = format!("/v1/workouts/{}", workout.id);
                 let body = json!({ "completed_at": text(end) });
                 let answer = self.client.complete(&path, body).await.expect(200);
-                self.position = Some(answer.position().to_owned());
-                self.workouts[index].1 = true;
+                self.told(answer.position());
+                self.workouts[index].0.completed = true;
             }
             Command::ReDate { workout, days } => {
                 let Some(index) = self.alive(*workout) else { return };
-                let (workout, completed, _) = self.workouts[index].clone();
+                let workout = self.workouts[index].0.clone();
                 let by = TimeDelta::days(*days);
+                let of_it = || self.sets.iter().filter(|set| set.workout == workout.id);
+                let last = of_it().map(|set| set.at).max().unwrap_or(workout.started_at);
+                // With its end, which is two hours after the start.
+                if is_future(last.max(workout.started_at) + by + TimeDelta::hours(2)) {
+                    return;
+                }
                 let path = format!("/v1/workouts/{}", workout.id);
                 let body = json!({ "started_at": text(workout.started_at + by) });
                 let answer = self.client.patch(&path, body).await.expect(200);
-                self.position = Some(answer.position().to_owned());
+                self.told(answer.position());
                 self.workouts[index].0.started_at += by;
                 // Sets of a workout that goes on stay where they are.
-                if completed {
+                if workout.completed {
                     for set in self.sets.iter_mut().filter(|set| set.workout == workout.id) {
                         set.at += by;
                     }
@@ -276,17 +367,84 @@ impl Life {
                 let Some(index) = self.alive(*workout) else { return };
                 let id = self.workouts[index].0.id.clone();
                 let answer = self.client.delete(&format!("/v1/workouts/{id}")).await.expect(200);
-                self.position = Some(answer.position().to_owned());
-                self.workouts[index].2 = true;
+                self.told(answer.position());
+                self.workouts[index].1 = true;
                 self.sets.retain(|set| set.workout != id);
             }
+            Command::Confirm { set } => {
+                let unusual: Vec<usize> =
+                    (0..self.sets.len()).filter(|index| self.sets[*index].unusual).collect();
+                if unusual.is_empty() {
+                    return;
+                }
+                let set = &mut self.sets[unusual[set % unusual.len()]];
+                let path = format!("/v1/workouts/{}/sets/{}/confirm", set.workout, set.id);
+                let answer = self.client.post(&path, json!({})).await.expect(200);
+                set.unusual = false;
+                self.told(answer.position());
+            }
+            Command::Weigh { day, minute, weight } => {
+                let at = self.begins + TimeDelta::days(*day) + TimeDelta::minutes(*minute);
+                let body = json!({ "measured_at": text(at), "bodyweight": typed(*weight) });
+                let answer = self.client.post(MEASUREMENTS, body).await.expect(201);
+                self.told(answer.position());
+                let id = answer.data()["id"].as_str().expect("an id").to_owned();
+                let kg = decimal(BODYWEIGHTS[*weight]);
+                self.weighings.push(Weighing { id, at, kg });
+            }
+            Command::WeighAgain { weighing, minutes, weight } => {
+                let count = self.weighings.len();
+                if count == 0 {
+                    return;
+                }
+                let known = &mut self.weighings[weighing % count];
+                let at = known.at + TimeDelta::minutes(*minutes);
+                if is_future(at) {
+                    return;
+                }
+                let path = format!("{MEASUREMENTS}/{}", known.id);
+                let body = json!({ "measured_at": text(at), "bodyweight": typed(*weight) });
+                let answer = self.client.patch(&path, body).await.expect(200);
+                (known.at, known.kg) = (at, decimal(BODYWEIGHTS[*weight]));
+                self.told(answer.position());
+            }
+            Command::ForgetWeighing { weighing } => {
+                if self.weighings.is_empty() {
+                    return;
+                }
+                let gone = self.weighings.remove(weighing % self.weighings.len());
+                let path = format!("{MEASUREMENTS}/{}", gone.id);
+                let answer = self.client.delete(&path).await.expect(200);
+                self.told(answer.position());
+            }
+            Command::Move { zone } => {
+                self.zone = ZONES[*zone];
+                let body = json!({ "time_zone": self.zone.name() });
+                let answer = self.client.patch("/v1/athletes/me", body).await.expect(200);
+                self.told(answer.position());
+            }
+            Command::Be { sex } => {
+                self.sex = [None, Some("female"), Some("male")][*sex];
+                let body = json!({ "sex": self.sex });
+                let answer = self.client.patch("/v1/athletes/me", body).await.expect(200);
+                self.told(answer.position());
+            }
+        }
+    }
+
+    /// Keeps the last position that was told of: what changes nothing tells of where its stream ends.
+    fn told(&mut self, position: &str) {
+        let place = |token: &str| -> log::Positions { token.parse().expect("a position") };
+        let last = |token: &String| place(token).at < place(position).at;
+        if self.position.as_ref().is_none_or(last) {
+            self.position = Some(position.to_owned());
         }
     }
 
     /// One of the workouts that were not discarded.
     fn alive(&self, number: usize) -> Option<usize> {
         let alive: Vec<usize> =
-            (0..self.workouts.len()).filter(|index| !self.workouts[*index].2).collect();
+            (0..self.workouts.len()).filter(|index| !self.workouts[*index].1).collect();
         (!alive.is_empty()).then(|| alive[number % alive.len()])
     }
 
@@ -295,7 +453,7 @@ impl Life {
     }
 
     fn workout_of(&self, set: &Set) -> Workout {
-        let found = self.workouts.iter().find(|(workout, ..)| workout.id == set.workout);
+        let found = self.workouts.iter().find(|(workout, _)| workout.id == set.workout);
         found.expect("a workout").0.clone()
     }
 
@@ -345,7 +503,7 @@ impl Life {
         let index = EXERCISES.iter().position(|(id, _)| *id == exercise).expect("itself");
 
         // A window, and the one before it.
-        let from = beginning() + TimeDelta::minutes(self.rng.random_range(-600_000..600_000));
+        let from = self.begins + TimeDelta::minutes(self.rng.random_range(-600_000..600_000));
         let length = [1, 600, 45_000, 500_000][self.rng.random_range(0..4)];
         let last = from + TimeDelta::minutes(length);
         let path = format!("/v1/records/{exercise}?from={}&to={}", text(from), text(last));
@@ -381,14 +539,95 @@ impl Life {
         }
         shown.sort_by(order);
         self.comparisons += 1;
-        (shown != truth).then(|| told(&path, exercise, &shown, &truth))
+        if shown != truth {
+            return Some(told(&path, exercise, &shown, &truth));
+        }
+        self.compare_levels(&position).await
     }
 
-    /// What there is of an exercise.
-    fn of(&self, exercise: usize) -> (Vec<&Set>, Vec<&Workout>) {
-        let sets = self.sets.iter().filter(|set| set.exercise == exercise);
-        (sets.collect(), self.workouts.iter().map(|(workout, ..)| workout).collect())
+    /// What there is of an exercise, with the bodyweights of the days.
+    fn of(&self, exercise: usize) -> (Vec<Set>, Vec<Workout>) {
+        let sets = self.sets.iter().filter(|set| set.exercise == exercise).map(|set| {
+            let bodyweight = truth::bodyweight(&self.weighings, set.at, self.zone);
+            Set { bodyweight, ..set.clone() }
+        });
+        (sets.collect(), self.workouts.iter().map(|(workout, _)| workout.clone()).collect())
     }
+
+    /// Compares what was announced in the end with the truth.
+    async fn compare_announcements(&mut self, owner: &PgPool) -> Option<String> {
+        let position = self.position.clone()?;
+        self.client.get_at("/v1/records", &position).await.expect(200);
+        let athlete = self.client.athlete.expect("an athlete");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        while marks(owner, athlete).await > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "nobody looks at the marks");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let said: Vec<String> = sqlx::query_scalar(
+            "select payload from log.events where owner = $1 and stream_kind = 6 order by version",
+        )
+        .bind(athlete)
+        .fetch_all(owner)
+        .await
+        .expect("announcements");
+        let (mut shown, mut broken) = (Vec::new(), None);
+        for said in said {
+            let said: Value = serde_json::from_str(&said).expect("JSON");
+            let exercise = said["exercise"].as_str().expect("an exercise").to_owned();
+            for moved in said["records"].as_array().into_iter().flatten() {
+                let kind = word(moved);
+                let of = |holder: &Value| announced(&exercise, &kind, holder);
+                let before = shown
+                    .iter()
+                    .position(|(of, held): &(String, Held)| *of == exercise && held.kind == kind);
+                let previous = before.map(|at| shown.swap_remove(at));
+                if previous != of(&moved["previous"]) {
+                    broken = Some(format!("{said} does not go on from {previous:?}"));
+                }
+                shown.extend(of(&moved["holder"]));
+            }
+        }
+        let mut truth: Vec<(String, Held)> = Vec::new();
+        for (index, (exercise, measured)) in EXERCISES.into_iter().enumerate() {
+            let (sets, workouts) = self.of(index);
+            let held = truth::announced(measured, &sets, &workouts).into_iter();
+            truth.extend(held.map(|held| (exercise.to_owned(), held)));
+        }
+        shown.sort();
+        truth.sort();
+        self.comparisons += 1;
+        let wrong = (shown != truth)
+            .then(|| format!("announced in the end:\n{shown:#?}\nand true:\n{truth:#?}"));
+        broken.or(wrong)
+    }
+}
+
+/// Exercises of an athlete that an emitter has still to look at.
+async fn marks(owner: &PgPool, athlete: Uuid) -> i64 {
+    let marks = sqlx::query_scalar("select count(*) from projector.marks where owner = $1");
+    marks.bind(athlete).fetch_one(owner).await.expect("marks")
+}
+
+/// Where one says what one weighs.
+const MEASUREMENTS: &str = "/v1/athletes/me/measurements";
+
+fn typed(weight: usize) -> Value {
+    let kg: f64 = BODYWEIGHTS[weight].parse().expect("a number");
+    json!({ "value": kg, "unit": "kg" })
+}
+
+/// Who holds a record, as an announcement says it.
+fn announced(exercise: &str, kind: &str, holder: &Value) -> Option<(String, Held)> {
+    let at = DateTime::parse_from_rfc3339(holder["performed_at"].as_str()?).expect("a time");
+    let held = Held {
+        kind: kind.to_owned(),
+        value: decimal(holder["figure"].as_str().expect("a figure")),
+        set: holder["set_id"].as_str().map(str::to_owned),
+        workout: holder["workout_id"].as_str().expect("a workout").to_owned(),
+        at: at.to_utc(),
+    };
+    Some((exercise.to_owned(), held))
 }
 
 fn has_reps(measured: Measured) -> bool {
@@ -425,11 +664,13 @@ fn made(id: String, workout: &Workout, values: Values, logged: usize) -> Set {
         kg: has_weight(measured).then_some(kg),
         seconds: has_time(measured).then_some(values.seconds),
         metres: has_distance(measured).then(|| values.metres.into()),
+        unusual: false,
+        bodyweight: None,
     }
 }
 
 /// The records in an answer about an exercise.
-fn held_of(of: &Value) -> Vec<Held> {
+pub fn held_of(of: &Value) -> Vec<Held> {
     let lists = [&of["records"], &of["by_reps"]].into_iter().filter_map(Value::as_array);
     let shown = lists.flatten().filter(|record| !record["value"].is_null());
     let mut all: Vec<Held> = shown.map(|record| held(&word(record), record)).collect();
@@ -459,7 +700,8 @@ fn wrong_delta(of: &Value, now: &[Held], before: &[Held]) -> Option<String> {
     })
 }
 
-fn word(record: &Value) -> String {
+/// The word for a kind of record; of the rep table, with the number of repetitions.
+pub fn word(record: &Value) -> String {
     let kind = record["kind"].as_str().expect("a kind");
     match record["reps"].as_u64() {
         Some(reps) if kind == "at_reps" => format!("at_reps_{reps}"),
@@ -467,7 +709,8 @@ fn word(record: &Value) -> String {
     }
 }
 
-fn held(kind: &str, holder: &Value) -> Held {
+/// Who holds a record, as an answer says it.
+pub fn held(kind: &str, holder: &Value) -> Held {
     let at = holder["performed_at"].as_str().expect("a time");
     Held {
         kind: kind.to_owned(),

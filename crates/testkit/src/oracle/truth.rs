@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use rust_decimal::{Decimal, RoundingStrategy::MidpointNearestEven, dec};
 
 /// How an exercise is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
 pub enum Measured {
     WeightReps,
     RepsOnly,
@@ -20,6 +22,7 @@ pub enum Measured {
 
 /// A set as it stands now.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the events")]
 pub struct Set {
     pub id: String,
     pub workout: String,
@@ -32,14 +35,40 @@ pub struct Set {
     pub kg: Option<Decimal>,
     pub seconds: Option<u32>,
     pub metres: Option<Decimal>,
+    pub unusual: bool,
+    /// In kg, on the day of the set.
+    pub bodyweight: Option<Decimal>,
+}
+
+/// A weighing as it stands now, among others in the order in which they were noted.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the events")]
+pub struct Weighing {
+    pub id: String,
+    pub at: DateTime<Utc>,
+    pub kg: Decimal,
+}
+
+/// What somebody weighed on the local day of an instant, as far as it was known at the end of it.
+pub fn bodyweight(weighings: &[Weighing], at: DateTime<Utc>, zone: Tz) -> Option<Decimal> {
+    let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
+    let mut last: Option<&Weighing> = None;
+    for weighing in weighings {
+        if day(weighing.at) <= day(at) && last.is_none_or(|last| weighing.at >= last.at) {
+            last = Some(weighing);
+        }
+    }
+    last.map(|last| last.kg)
 }
 
 /// A workout as it stands now.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the events")]
 pub struct Workout {
     pub id: String,
     pub started_at: DateTime<Utc>,
     pub logged: usize,
+    pub completed: bool,
 }
 
 /// One record: its kind, figure and holder.
@@ -111,9 +140,9 @@ pub fn one_rep_max(formula: &str, kg: Decimal, reps: u32) -> Option<Decimal> {
     }))
 }
 
-fn volume(measured: Measured, set: &Set, bodyweight: Option<Decimal>) -> Option<Decimal> {
+fn volume(measured: Measured, set: &Set) -> Option<Decimal> {
     let kg = set.kg.map(round);
-    let body = bodyweight.map(round);
+    let body = set.bodyweight.map(round);
     let load = match measured {
         Measured::WeightReps => kg?,
         Measured::Added => body? + kg.unwrap_or_default(),
@@ -137,7 +166,7 @@ fn figure(kind: &str, measured: Measured, formula: &str, set: &Set) -> Option<De
         "heaviest_for_5" => kg.filter(|_| at_least(5)),
         "one_rep_max" => one_rep_max(formula, kg?, set.reps?),
         "most_reps" => set.reps.map(Decimal::from),
-        "set_volume" => volume(measured, set, None).filter(|volume| *volume > Decimal::ZERO),
+        "set_volume" => volume(measured, set).filter(|volume| *volume > Decimal::ZERO),
         "longest_duration" => set.seconds.filter(|s| *s > 0).map(Decimal::from),
         "longest_distance" => set.metres.filter(|metres| *metres > Decimal::ZERO),
         kind => {
@@ -152,14 +181,14 @@ fn claims(
     kind: &str,
     measured: Measured,
     formula: &str,
-    sets: &[&Set],
-    workouts: &[&Workout],
+    sets: &[Set],
+    workouts: &[Workout],
 ) -> Vec<Claim> {
     let mut claims: Vec<Claim> = Vec::new();
     if kind == "session_volume" {
         for workout in workouts {
             let of_it = sets.iter().filter(|set| set.workout == workout.id && !set.warm_up);
-            let total: Decimal = of_it.filter_map(|set| volume(measured, set, None)).sum();
+            let total: Decimal = of_it.filter_map(|set| volume(measured, set)).sum();
             if total > Decimal::ZERO {
                 claims.push(Claim {
                     value: total,
@@ -203,8 +232,8 @@ fn held(kind: &str, claim: &Claim) -> Held {
 pub fn records(
     measured: Measured,
     formula: &str,
-    sets: &[&Set],
-    workouts: &[&Workout],
+    sets: &[Set],
+    workouts: &[Workout],
     window: Option<(DateTime<Utc>, DateTime<Utc>)>,
 ) -> Vec<Held> {
     let mut all = Vec::new();
@@ -229,8 +258,8 @@ pub fn progression(
     measured: Measured,
     formula: &str,
     kinds: &[String],
-    sets: &[&Set],
-    workouts: &[&Workout],
+    sets: &[Set],
+    workouts: &[Workout],
 ) -> Vec<Held> {
     let mut all = Vec::new();
     for kind in kinds {
@@ -249,4 +278,64 @@ pub fn progression(
 /// By kind, and within it by time.
 pub fn order(one: &Held, other: &Held) -> Ordering {
     (&one.kind, one.at, one.value).cmp(&(&other.kind, other.at, other.value))
+}
+
+/// Who is announced to hold the records of an exercise: nothing unusual, no workout that goes on or has
+/// something unusual, one formula, and no volume that tells a bodyweight. Sorted.
+pub fn announced(measured: Measured, sets: &[Set], workouts: &[Workout]) -> Vec<Held> {
+    let usual: Vec<Set> = sets.iter().filter(|set| !set.unusual).cloned().collect();
+    let closed: Vec<Workout> = workouts
+        .iter()
+        .filter(|workout| {
+            let of_it = |set: &&Set| set.workout == workout.id && !set.warm_up && set.unusual;
+            workout.completed && !sets.iter().any(|set| of_it(&set))
+        })
+        .cloned()
+        .collect();
+    let mut held = records(measured, "standard", &usual, &closed, None);
+    let tells = matches!(measured, Measured::Added | Measured::Assisted);
+    held.retain(|held| !(tells && held.kind.ends_with("_volume")));
+    held
+}
+
+/// A working maximum, and what it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub struct Maximum {
+    pub kg: Decimal,
+    pub set: String,
+    pub bodyweight: Option<Decimal>,
+}
+
+/// The working maximum of what was done in the thirty days before a time.
+pub fn working_maximum(
+    measured: Measured,
+    sets: &[Set],
+    workouts: &[Workout],
+    as_of: DateTime<Utc>,
+) -> Option<Maximum> {
+    if !matches!(measured, Measured::WeightReps | Measured::Added) {
+        return None;
+    }
+    let completed =
+        |set: &Set| workouts.iter().any(|workout| workout.id == set.workout && workout.completed);
+    let mut counted: Vec<(&Set, Decimal, Decimal)> = Vec::new();
+    for set in sets {
+        let is_lately = set.at > as_of - TimeDelta::days(30);
+        if set.unusual || !is_lately || !completed(set) {
+            continue;
+        }
+        let estimate = figure("one_rep_max", measured, "standard", set);
+        if let (Some(estimate), Some(volume)) = (estimate, volume(measured, set)) {
+            counted.push((set, volume, estimate));
+        }
+    }
+    // The last of those that are equal comes first, and then the largest.
+    counted.sort_by_key(|(set, ..)| std::cmp::Reverse((set.at, set.logged)));
+    counted.sort_by_key(|(_, volume, _)| std::cmp::Reverse(*volume));
+    counted.truncate(10);
+    counted.sort_by_key(|(set, ..)| std::cmp::Reverse((set.at, set.logged)));
+    counted.sort_by_key(|(.., estimate)| std::cmp::Reverse(*estimate));
+    let (set, _, kg) = counted.get(counted.len() / 20)?;
+    Some(Maximum { kg: kg.normalize(), set: set.id.clone(), bodyweight: set.bodyweight })
 }
