@@ -7,9 +7,12 @@ use testkit::{Answer, App, Client, bench};
 
 use crate::app;
 
-/// A column of every event of an athlete, as it is stored.
+/// A column of every event that an athlete said, as it is stored: without announcements, which come
+/// when they come.
 pub(crate) async fn log_of(app: &App, athlete: &Client, column: &str) -> Vec<String> {
-    let sql = format!("select {column} from log.events where owner = $1 order by position");
+    let sql = format!(
+        "select {column} from log.events where owner = $1 and stream_kind <> 6 order by position"
+    );
     rows(app, athlete, &sql).await
 }
 
@@ -38,6 +41,14 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
         "kind": "reps_only",
     });
     athlete.post("/v1/exercises", exercise).await.expect(201);
+    let profile = json!({
+        "username": format!("clear{}", &testkit::new_id().simple().to_string()[20..]),
+        "name": "clear-name", "birth_year": 1987, "sex": "female", "height_cm": 171.3,
+    });
+    let me = athlete.patch("/v1/athletes/me", profile).await.expect(200);
+    let username = me.data()["username"].as_str().unwrap().to_owned();
+    let weighed = json!({ "bodyweight": { "value": 77.125, "unit": "kg" } });
+    athlete.post("/v1/athletes/me/measurements", weighed).await.expect(201);
     let feeling = json!({ "rating": 5, "soreness": { "hip_flexors": 9 } });
     let last = athlete.complete(&workout, feeling).await.expect(200);
 
@@ -47,16 +58,20 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     assert_eq!(history.list()[0]["feeling"]["soreness"]["hip_flexors"], 9);
 
     let mut stored = log_of(&app, &athlete, "payload").await;
-    assert_eq!(stored.len(), 8);
+    assert_eq!(stored.len(), 10);
     stored.extend(log_of(&app, &athlete, "metadata").await);
-    for table in ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"] {
-        let sql = format!("select t::text from history_v4.{table} t where owner = $1");
+    let history = ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"];
+    let stats = ["athletes", "custom_exercises", "workouts", "weighings"];
+    let history = history.into_iter().chain(["weighings"]).map(|table| ("history_v4", table));
+    for (schema, table) in history.chain(stats.map(|table| ("stats_v2", table))) {
+        let sql = format!("select t::text from {schema}.{table} t where owner = $1");
         let found = rows(&app, &athlete, &sql).await;
         assert!(!found.is_empty(), "{table}");
         stored.extend(found);
     }
     let email = athlete.email.clone().unwrap();
-    for clear in ["clear-", "Clear Exercise", "hip_flexors", &email] {
+    let clear = ["clear-", "Clear Exercise", "hip_flexors", "female", "1987", "171.3", "77.125"];
+    for clear in clear.into_iter().chain([email.as_str(), &username]) {
         let leak = stored.iter().find(|row| row.contains(clear));
         assert_eq!(leak, None, "{clear}");
     }

@@ -38,6 +38,8 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "bench replay", file: "replay", given: &[Postgres], own: &[], product: false },
     Program { call: "bench scale", file: "scale", given: &[Postgres], own: &[], product: true },
+    Program { call: "bench search", file: "search", given: &[Postgres], own: &[], product: false },
+    Program { call: "bench strength", file: "strength", given: &[Postgres], own: &[], product: true },
     Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true },
     Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
     Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },

@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("projections", &["domain", "events", "log", "projector", "web"]),
     ("ironledger", &["domain", "events", "log", "projections", "projector", "servers", "web"]),
     ("testkit", &["events", "log", "projector", "servers"]),
-    ("benches", &["events", "log", "projections", "projector", "servers", "testkit"]),
+    ("benches", &["domain", "events", "log", "projections", "projector", "servers", "testkit"]),
     ("xtask", &["servers"]),
 ];
 

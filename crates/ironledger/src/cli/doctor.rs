@@ -254,6 +254,18 @@ async fn inspect(
 /// How the read models are.
 async fn look_at_models(url: &str, findings: &mut Findings) -> anyhow::Result<()> {
     let database = Database::new(url, "ironledger doctor", 1)?;
+    let waiting = sqlx::query_scalar!(
+        r#"select count(*) as "waiting!" from projector.marks
+           where marked_at < clock_timestamp() - interval '1 minute'"#
+    )
+    .fetch_one(&database.pool)
+    .await?;
+    if waiting > 0 {
+        findings.bad(
+            &format!("records of {waiting} exercises wait to be announced"),
+            "is `ironledger emitter` running?",
+        );
+    }
     for model in Observer::new(database.pool, MODELS).look().await? {
         let (name, behind) = (model.model, model.lag_events);
         let parked = match model.parked_events {
