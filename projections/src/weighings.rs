@@ -28,6 +28,9 @@ row! {
     }
 }
 
+/// When somebody was weighed, and what is stored of the weight.
+type Stored = (DateTime<Utc>, String);
+
 /// What a batch says of weighings.
 #[derive(Default)]
 pub(crate) struct Weighings(BTreeMap<AthleteId, Said>);
@@ -36,7 +39,7 @@ pub(crate) struct Weighings(BTreeMap<AthleteId, Said>);
 struct Said {
     partition: Partition,
     recorded_at: DateTime<Utc>,
-    weighings: Vec<(BodyweightId, Position, Option<(DateTime<Utc>, String)>)>,
+    weighings: Vec<(BodyweightId, Position, Option<Stored>)>,
     /// Whether there is more than new ones.
     changes: bool,
 }
@@ -128,7 +131,7 @@ impl Weighings {
 }
 
 /// What is stored of a weighing; nothing of one that was erased.
-fn stored(weighing: &Weighing) -> Option<(DateTime<Utc>, String)> {
+fn stored(weighing: &Weighing) -> Option<Stored> {
     let weight = match &weighing.weight {
         Personal::Clear(weight) => weight.kg().to_string(),
         Personal::Erased => return None,
@@ -140,7 +143,7 @@ fn stored(weighing: &Weighing) -> Option<(DateTime<Utc>, String)> {
 /// The bodyweights of sealed rows, in the order of measuring.
 pub(crate) async fn open(
     context: &Context,
-    rows: impl IntoIterator<Item = (DateTime<Utc>, String)>,
+    rows: impl IntoIterator<Item = Stored>,
 ) -> Result<Bodyweights, Error> {
     let mut all: Vec<(DateTime<Utc>, Personal<Weight>)> = Vec::new();
     for (measured_at, sealed) in rows {

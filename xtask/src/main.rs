@@ -96,7 +96,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "real-data",
         arguments: "DIR",
-        does: "import the real exports in DIR and compare history with them",
+        does: "import the real exports in DIR; compare history with them, and records with a recomputation",
         run: run::real_data,
     },
     Command { name: "help", arguments: "", does: "this list", run: help },

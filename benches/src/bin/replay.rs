@@ -13,7 +13,7 @@ use benches::rest;
 use clap::Parser;
 use events::Partition;
 use log::{Reader, event_tables, page};
-use projections::{history::History, stats::Stats};
+use projections::{history::History, records::Records, stats::Stats, strength::Strength};
 use projector::{Options, Projection, Replay};
 use sqlx::PgPool;
 use testkit::{Database, years::Years};
@@ -102,9 +102,12 @@ async fn main() -> Result<()> {
     for model in &arguments.models {
         match model.as_str() {
             "history" => {
-                measure::<History>(&database, &pool, &arguments, events, HISTORY).await?;
+                measure::<History>(&database, &pool, &arguments, events, Some(HISTORY)).await?;
             }
-            "stats" => measure::<Stats>(&database, &pool, &arguments, events, STATS).await?,
+            "stats" => measure::<Stats>(&database, &pool, &arguments, events, Some(STATS)).await?,
+            // What these keep, no one statement makes.
+            "records" => measure::<Records>(&database, &pool, &arguments, events, None).await?,
+            "strength" => measure::<Strength>(&database, &pool, &arguments, events, None).await?,
             other => bail!("there is no model {other}"),
         }
     }
@@ -116,24 +119,12 @@ async fn measure<P: Projection>(
     pool: &PgPool,
     arguments: &Arguments,
     events: u64,
-    limit: &'static str,
+    limit: Option<&'static str>,
 ) -> Result<()> {
-    rest(pool).await?;
-    let began = Instant::now();
-    let mut connection = pool.acquire().await?;
-    sqlx::raw_sql("set work_mem = '256MB'; set maintenance_work_mem = '256MB'")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::raw_sql(limit).execute(&mut *connection).await?;
-    let by_sql = events as f64 / began.elapsed().as_secs_f64();
-    eprintln!("{}: by one statement {by_sql:.0}/s", P::NAME);
-    sqlx::raw_sql(
-        "drop table if exists limit_sets; drop table if exists limit_workouts;
-         drop table if exists limit_stats",
-    )
-    .execute(&mut *connection)
-    .await?;
-
+    let by_sql = match limit {
+        None => None,
+        Some(limit) => Some(events as f64 / by_statement(pool, limit).await?),
+    };
     let mut rates = Vec::new();
     let mut megabytes = 0.0;
     for round in 0..arguments.rounds {
@@ -163,13 +154,34 @@ async fn measure<P: Projection>(
         rates.push(rate);
     }
     let rate = benches::mean(&rates);
+    let limit =
+        by_sql.map(|limit| format!(" sql_limit_per_s={limit:.0} ratio={:.2}", rate / limit));
     println!(
-        "bench replay: projection={} events_per_s={rate:.0} sql_limit_per_s={by_sql:.0} \
-         ratio={:.2} rss_mb={megabytes:.0}",
+        "bench replay: projection={} events_per_s={rate:.0}{} rss_mb={megabytes:.0}",
         P::NAME,
-        rate / by_sql,
+        limit.unwrap_or_default(),
     );
     Ok(())
+}
+
+/// How many seconds Postgres takes for the rows by statements of its own.
+async fn by_statement(pool: &PgPool, limit: &'static str) -> Result<f64> {
+    rest(pool).await?;
+    let began = Instant::now();
+    let mut connection = pool.acquire().await?;
+    sqlx::raw_sql("set work_mem = '256MB'; set maintenance_work_mem = '256MB'")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::raw_sql(limit).execute(&mut *connection).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    eprintln!("by statements of Postgres alone: {seconds:.1} s");
+    sqlx::raw_sql(
+        "drop table if exists limit_sets; drop table if exists limit_workouts;
+         drop table if exists limit_stats",
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(seconds)
 }
 
 /// Every event as the tables have them; how many there are.

@@ -1,5 +1,7 @@
 //! `GET /v1/stats/strength-levels…`.
 
+use std::cmp::Reverse;
+
 use axum::{
     Router,
     extract::{FromRef, State},
@@ -309,7 +311,7 @@ async fn levels(
             Some(OfExercise::new(maximum, &known, sex, query.unit))
         })
         .collect();
-    all.sort_by(|one, other| other.rank().cmp(&one.rank()));
+    all.sort_by_key(|of| Reverse(of.rank()));
     let levels = Levels {
         as_of: Timestamp::new(standing.as_of),
         sex,
