@@ -66,6 +66,10 @@ pub(crate) struct Item {
 }
 
 /// What an event is to a projection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of it, and a box for each would cost"
+)]
 pub(crate) enum What {
     /// One of those that it takes.
     Takes(Event),
