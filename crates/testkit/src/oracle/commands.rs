@@ -129,6 +129,7 @@ pub fn history(seed: u64) -> Vec<Command> {
             114..117 => Command::ForgetWeighing { weighing: any },
             117..120 => Command::Move { zone: rng.random_range(0..ZONES.len()) },
             120..124 => Command::Be { sex: rng.random_range(0..3) },
+            124..127 => Command::Complete { workout: any },
             _ => Command::Confirm { set: any },
         });
     }
