@@ -51,11 +51,17 @@ pub trait PersonalField: Send {
     fn open(&mut self, open: &mut dyn FnMut(AthleteId, &str) -> Option<String>);
 }
 
+/// Lengths of what is sealed are multiples of so many bytes.
+const BLOCK: usize = 32;
+
 impl<T: Serialize + DeserializeOwned + Send> PersonalField for Personal<T> {
     fn seal(&mut self, about: AthleteId, seal: &mut dyn FnMut(&str) -> String) {
         if let Self::Clear(value) = self
-            && let Ok(text) = serde_json::to_string(value)
+            && let Ok(mut text) = serde_json::to_string(value)
         {
+            // What is sealed is as long as what it holds: blanks keep `male` from being told from `female`.
+            let padded = text.len().next_multiple_of(BLOCK);
+            text.extend(std::iter::repeat_n(' ', padded - text.len()));
             *self = Self::Sealed { about, sealed: seal(&text) };
         }
     }
@@ -145,6 +151,16 @@ mod tests {
         let mut read: Personal<String> = serde_json::from_str(&stored).unwrap();
         read.open(&mut |_, sealed| Some(sealed.chars().rev().collect()));
         assert_eq!(read.clear().unwrap(), "Leg day");
+
+        let lengths = ["male", "female", "other"].map(|sex| {
+            let mut length = 0;
+            Personal::Clear(sex.to_owned()).seal(about, &mut |text| {
+                length = text.len();
+                String::new()
+            });
+            length
+        });
+        assert_eq!(lengths, [32; 3], "how long it is tells nothing");
 
         let mut forgotten: Personal<String> = serde_json::from_str(&stored).unwrap();
         forgotten.open(&mut |_, _| None);

@@ -15,8 +15,7 @@ use crate::{ExerciseId, PersonalField, SetId, Timestamp, WorkoutId, weight::Deci
 pub struct PRAchieved {
     /// Of which exercise.
     pub exercise: ExerciseId,
-    /// Whether nothing was known of the exercise before: then it is a beginning, and no reason for a
-    /// trophy.
+    /// Whether nobody held any of these before: then it is a beginning, and no reason for a trophy.
     pub first: bool,
     /// The records that went to a better holder.
     pub records: Vec<RecordMoved>,

@@ -112,6 +112,19 @@ async fn a_username_is_one_athletes_whatever_its_capitals() {
 }
 
 #[tokio::test]
+async fn nobody_hoards_usernames() {
+    let app = app().await;
+    let (one, other) = (app.athlete().await, app.athlete().await);
+    for _ in 0..4 {
+        one.patch(ME, json!({ "username": username() })).await.expect(200);
+    }
+    let wish = json!({ "username": username() });
+    one.patch(ME, wish.clone()).await.refused(409, "USERNAME_CHANGED_OFTEN");
+    // What was refused is free for others.
+    other.patch(ME, wish).await.expect(200);
+}
+
+#[tokio::test]
 async fn weighings_are_noted_listed_corrected_and_removed() {
     let app = app().await;
     let athlete = app.athlete().await;
@@ -121,6 +134,12 @@ async fn weighings_are_noted_listed_corrected_and_removed() {
     let body = json!({ "id": id, "measured_at": at, "bodyweight": bodyweight });
     let noted = athlete.post(MEASUREMENTS, body.clone()).await.expect(201);
     let again = athlete.post(MEASUREMENTS, body).await.expect(201);
+    let wrong = json!({ "bodyweight": { "value": 5, "unit": "kg" }, "what": 1 });
+    let refused = athlete.post(MEASUREMENTS, wrong.clone()).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["bodyweight", "what"]);
+    let path = noted.header("location");
+    let refused = athlete.patch(path, wrong).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["bodyweight", "what"]);
     assert_eq!(again.data(), noted.data(), "told twice, noted once");
     let other = json!({ "id": id, "measured_at": at, "bodyweight": { "value": 1, "unit": "kg" } });
     athlete.post(MEASUREMENTS, other).await.refused(409, "ID_TAKEN");

@@ -131,3 +131,35 @@ async fn bad_exercises_are_refused() {
     without["primary_muscles"] = json!([]);
     athlete.post("/v1/exercises", without).await.expect(201);
 }
+
+#[tokio::test]
+async fn a_search_means_the_plain_lift_and_its_pages_go_on() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    for (typed, meant) in [
+        ("squat", "squat-barbell"),
+        ("sqaut", "squat-barbell"),
+        ("deadlift", "deadlift-barbell"),
+        ("benchpress", "bench-press-barbell"),
+    ] {
+        let found = athlete.get(&format!("/v1/exercises?q={typed}&limit=1")).await.expect(200);
+        assert_eq!(found.data()[0]["id"], meant, "{typed}");
+    }
+    for typed in ["pullup", "chinup", "legpress", "situp", "pushup"] {
+        let found = athlete.get(&format!("/v1/exercises?q={typed}&limit=1")).await.expect(200);
+        let id = found.data()[0]["id"].as_str().unwrap().replace('-', "");
+        assert!(id.starts_with(typed), "{typed}: {id}");
+    }
+
+    let all = athlete.get("/v1/exercises?q=squat").await.expect(200);
+    assert_eq!(all.meta()["next_cursor"], serde_json::Value::Null);
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page =
+            athlete.get(&format!("/v1/exercises?q=squat&limit=20{cursor}")).await.expect(200);
+        seen.extend(page.data().as_array().unwrap().clone());
+        let Some(next) = page.meta()["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(&seen, all.data().as_array().unwrap());
+}

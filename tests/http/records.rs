@@ -26,6 +26,34 @@ fn id(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
+async fn of_what_is_not_done_any_more_nothing_is_left() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let mut pull_up = bench(5, 10);
+    pull_up["exercise"] = json!("pull-up-weighted");
+    let owner = PgPool::connect(&app.database.owner_url()).await.unwrap();
+    let me = athlete.get("/v1/athletes/me").await.expect(200).data()["id"].clone();
+    let rows = async || {
+        let count = "select count(*) from records_v2.bodyweight_exercises where owner::text = $1";
+        let count = sqlx::query_scalar(count).bind(me.as_str().unwrap());
+        let count: i64 = count.fetch_one(&owner).await.unwrap();
+        count
+    };
+    let workout = athlete.start_workout(json!({})).await;
+    athlete.log_set(&workout, pull_up.clone()).await.expect(201);
+    let moved = athlete.log_set(&workout, pull_up).await.expect(201);
+    athlete.get_at("/v1/records", moved.position()).await.expect(200);
+    assert_eq!(rows().await, 1);
+    let set = moved.header("location");
+    let moved = athlete.patch(set, json!({ "exercise": "squat-barbell" })).await.expect(200);
+    athlete.get_at("/v1/records", moved.position()).await.expect(200);
+    assert_eq!(rows().await, 1, "one of both is left");
+    let gone = athlete.delete(&workout).await.expect(200);
+    athlete.get_at("/v1/records", gone.position()).await.expect(200);
+    assert_eq!(rows().await, 0, "a replay would find none");
+}
+
+#[tokio::test]
 async fn a_record_that_is_removed_goes_back_to_who_held_it() {
     let app = app().await;
     let athlete = app.athlete().await;

@@ -59,6 +59,9 @@ async fn a_level_says_what_it_is_made_of_and_what_is_missing() {
     assert!(unknown["percentiles"]["all"]["athletes"].as_u64().unwrap() >= 1);
     assert_eq!(unknown["percentiles"]["sex"], Value::Null);
 
+    let undone = level(&athlete, "squat-barbell", &position).await;
+    assert_eq!(undone["missing"], json!(["sex", "set"]));
+
     athlete.patch("/v1/athletes/me", json!({ "sex": "male" })).await.expect(200);
     let position = weigh(&athlete, 5, 80.0).await;
     let known = level(&athlete, bench, &position).await;

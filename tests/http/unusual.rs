@@ -82,3 +82,35 @@ async fn the_first_set_of_a_workout_is_held_against_the_records_and_corrected() 
     let just_below = athlete.patch(set, weight).await.expect(200);
     assert_eq!(just_below.data()["set"]["unusual"], false, "ten times is the word");
 }
+
+#[tokio::test]
+async fn a_correction_of_the_holder_is_held_against_whom_it_beat() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let plank =
+        |seconds: u32| json!({ "exercise": "plank", "number": 1, "duration_seconds": seconds });
+    let mut last = None;
+    for seconds in [60, 120] {
+        let workout = athlete.start_workout(json!({})).await;
+        let logged = athlete.log_set(&workout, plank(seconds)).await.expect(201);
+        athlete.get_at("/v1/records", logged.position()).await.expect(200);
+        last = Some(logged);
+    }
+    let set = last.as_ref().unwrap().header("location");
+    let slip = athlete.patch(set, json!({ "duration_seconds": 12_000 })).await.expect(200);
+    assert_eq!(slip.data()["set"]["unusual"], true);
+    let right = athlete.patch(set, json!({ "duration_seconds": 599 })).await.expect(200);
+    assert_eq!(right.data()["set"]["unusual"], false);
+}
+
+#[tokio::test]
+async fn what_is_removed_is_usual_no_longer() {
+    let (_app, athlete, workout) = known().await;
+    let high = athlete.log_set(&workout, bench(5, 900)).await.expect(201);
+    assert_eq!(high.data()["set"]["unusual"], false);
+    let gone = athlete.delete(&workout).await.expect(200);
+    athlete.get_at("/v1/records", gone.position()).await.expect(200);
+    let workout = athlete.start_workout(json!({})).await;
+    let slip = athlete.log_set(&workout, bench(5, 1000)).await.expect(201);
+    assert_eq!(slip.data()["set"]["unusual"], true);
+}

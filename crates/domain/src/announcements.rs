@@ -154,7 +154,9 @@ pub fn difference(
         Occasion::Restated(reason) => reason,
         Occasion::Trained => RestatedBecause::Imported,
     };
-    let (exercise, first) = (exercise.clone(), announced.is_none());
+    // Whoever does something for the first time has broken nothing.
+    let first = achieved.iter().all(|moved| moved.previous.is_none());
+    let exercise = exercise.clone();
     let mut events: Vec<Event> = Vec::new();
     if !restated.is_empty() {
         let exercise = exercise.clone();
@@ -243,9 +245,13 @@ mod tests {
         assert_eq!(achieved.records.len(), 1, "{achieved:?}");
         assert_eq!(revoked.records.len(), 2, "one is as good and earlier, one is gone");
         assert_eq!(said(before, Some(before), Occasion::Trained), Vec::new());
-        // What was known once is no beginning, even when nothing is left of it.
+        // Nothing is broken either where nothing is left of what was known once.
         let again = said(&[(HeaviestWeight, 90, 1)], Some(&[]), Occasion::Trained);
-        assert!(matches!(&again[..], [Event::PRAchieved(again)] if !again.first), "{again:?}");
+        assert!(matches!(&again[..], [Event::PRAchieved(again)] if again.first), "{again:?}");
+        // A kind that comes to be held with the end of the first workout is no trophy.
+        let held: &[_] = &[(HeaviestWeight, 100, 1)];
+        let more = said(&[held[0], (SetVolume, 500, 1)], Some(held), Occasion::Trained);
+        assert!(matches!(&more[..], [Event::PRAchieved(more)] if more.first), "{more:?}");
     }
 
     #[test]

@@ -108,7 +108,9 @@ pub fn measure(
         return Err(Rejection::Conflict { code: "TOO_MANY_WEIGHINGS", message });
     }
     let measured_at = measured_at.unwrap_or(now);
-    check(weight, measured_at, now)?;
+    let mut problems = Problems::default();
+    check(weight, measured_at, now, &mut problems);
+    problems.into_result()?;
     let weighing = Weighing { measured_at, weight: Personal::Clear(weight) };
     Ok(vec![BodyweightMeasured { bodyweight_id: id, weighing }.into()])
 }
@@ -126,10 +128,10 @@ pub fn correct(
     let mut weighing = known.clone();
     measured_at.apply_required(&mut weighing.measured_at, "measured_at", &mut problems);
     weight.map(Personal::Clear).apply_required(&mut weighing.weight, "bodyweight", &mut problems);
-    problems.into_result()?;
     if let Some(weight) = weighing.weight.clear() {
-        check(*weight, weighing.measured_at, now)?;
+        check(*weight, weighing.measured_at, now, &mut problems);
     }
+    problems.into_result()?;
     if weighing == *known {
         return Ok(Vec::new());
     }
@@ -145,8 +147,7 @@ pub fn remove(body: &Body, id: BodyweightId) -> Result<Vec<Event>, Rejection> {
     Ok(vec![BodyweightRemoved { bodyweight_id: id }.into()])
 }
 
-fn check(weight: Weight, measured_at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
-    let mut problems = Problems::default();
+fn check(weight: Weight, measured_at: Timestamp, now: Timestamp, problems: &mut Problems) {
     problems.add_if(
         !(dec!(10)..=dec!(500)).contains(&weight.kg()),
         "bodyweight",
@@ -157,7 +158,6 @@ fn check(weight: Weight, measured_at: Timestamp, now: Timestamp) -> Result<(), R
         "measured_at",
         "must not lie in the future",
     );
-    problems.into_result()
 }
 
 #[cfg(test)]

@@ -126,7 +126,14 @@ impl Library {
     /// with how good it is.
     pub fn search(&self, wanted: &str) -> Vec<(&Exercise, f64)> {
         let found = self.index.search(wanted).into_iter();
-        found.map(|(at, score)| (&self.exercises[at], score)).collect()
+        let mut found: Vec<(&Exercise, f64)> =
+            found.map(|(at, score)| (&self.exercises[at], score)).collect();
+        // Who says no more than "squat" means the one with the barbell.
+        let usual = |exercise: &Exercise| exercise.equipment == Equipment::Barbell;
+        found.sort_by(|(one, score), (other, than)| {
+            than.total_cmp(score).then(usual(other).cmp(&usual(one)))
+        });
+        found
     }
 
     /// All exercises, in the order of their ids.

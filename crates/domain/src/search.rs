@@ -14,6 +14,9 @@ use crate::library::fold;
 /// Less alike than this, two words are different ones: a slip in three letters, two in six.
 const ALIKE: f64 = 0.66;
 
+/// Texts in which a match is worth as much are names, and no descriptions.
+const NAME: f64 = 0.9;
+
 /// Words whose lengths differ by more are not compared.
 const SLIPS: usize = 2;
 
@@ -25,7 +28,8 @@ const LONGEST: usize = 100;
 pub struct Index {
     /// Every different word, with the documents that have it and what that is worth.
     words: BTreeMap<String, Vec<(usize, f64)>>,
-    documents: usize,
+    /// Of each document, of how many words the text is in which a match is worth most.
+    lengths: Vec<usize>,
 }
 
 impl Index {
@@ -33,16 +37,26 @@ impl Index {
     /// numbered from 0.
     pub fn add<'a>(&mut self, texts: impl IntoIterator<Item = (&'a str, f64)>) {
         let mut worth: HashMap<String, f64> = HashMap::new();
+        let (mut most, mut length) = (0.0, 1);
         for (text, value) in texts {
-            for word in words(text) {
+            let mut words: Vec<String> = words(text).collect();
+            if value > most {
+                (most, length) = (value, words.len().max(1));
+            }
+            if value >= NAME {
+                // Some write `pullup` for pull-up.
+                let joined: Vec<String> = words.windows(2).map(|two| two.concat()).collect();
+                words.extend(joined);
+            }
+            for word in words {
                 let best = worth.entry(word).or_insert(0.0);
                 *best = best.max(value);
             }
         }
         for (text, value) in worth {
-            self.words.entry(text).or_default().push((self.documents, value));
+            self.words.entry(text).or_default().push((self.lengths.len(), value));
         }
-        self.documents += 1;
+        self.lengths.push(length);
     }
 
     /// The documents in which every word of a search is found, however written: the best first,
@@ -60,8 +74,13 @@ impl Index {
             }
         }
         let all = sums.into_iter().filter(|(_, (found, _))| *found == wanted.len());
+        // Of what is found as well, the shorter name is what was meant.
+        let rank = |document: usize, found: usize, sum: f64| {
+            let named = (found as f64 / self.lengths[document] as f64).min(1.0);
+            (document, sum / found as f64 * (0.9 + 0.1 * named))
+        };
         let mut all: Vec<(usize, f64)> =
-            all.map(|(document, (found, sum))| (document, sum / found as f64)).collect();
+            all.map(|(document, (found, sum))| rank(document, found, sum)).collect();
         all.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
         all
     }
@@ -123,6 +142,8 @@ mod tests {
         assert_eq!(found("bnech pres barbel")[0], 0);
         assert_eq!(found("kettelbell"), [3]);
         assert_eq!(found("get up"), [3]);
+        assert_eq!(found("getup"), [3], "written as one word");
+        assert_eq!(found("press"), [0, 2, 1], "shorter names first");
         assert_eq!(found("press xylophone"), Vec::<usize>::new());
         assert_eq!(found(" - "), Vec::<usize>::new());
     }

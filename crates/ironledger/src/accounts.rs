@@ -26,6 +26,9 @@ use crate::{
 /// A command that claimed a username is over after so long, one way or another.
 const CLAIMED_LATELY: TimeDelta = TimeDelta::minutes(10);
 
+/// Usernames that an athlete holds at the same time, counting those claimed lately: nobody hoards them.
+const USERNAMES: i64 = 4;
+
 /// Accounts and their passwords.
 #[derive(Clone)]
 pub(crate) struct Accounts {
@@ -199,20 +202,36 @@ impl Accounts {
     pub(crate) async fn claim(&self, athlete: AthleteId, username: &Username) -> Result<(), Error> {
         let claimed = sqlx::query!(
             "insert into accounts.usernames as there (username, athlete, claimed_at)
-             values ($1, $2, $3)
+             select $1, $2, $3
+             where (select count(*) from accounts.usernames where athlete = $2 and username <> $1) < $4
              on conflict (username) do update set claimed_at = excluded.claimed_at
              where there.athlete = excluded.athlete",
             username.folded(),
             athlete.uuid(),
             self.clock.now().utc(),
+            USERNAMES,
         )
         .execute(&self.pool)
         .await
         .map_err(commands::database)?;
-        if claimed.rows_affected() == 0 {
-            return Err(Error::conflict("USERNAME_TAKEN", "somebody else has this username"));
+        if claimed.rows_affected() == 1 {
+            return Ok(());
         }
-        Ok(())
+        let is_taken = sqlx::query_scalar!(
+            r#"select exists (select from accounts.usernames where username = $1) as "is_taken!""#,
+            username.folded(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(commands::database)?;
+        Err(if is_taken {
+            Error::conflict("USERNAME_TAKEN", "somebody else has this username")
+        } else {
+            Error::conflict(
+                "USERNAME_CHANGED_OFTEN",
+                "the username was changed too often: try again in ten minutes",
+            )
+        })
     }
 
     /// Lets usernames go that an athlete has no longer. What was claimed a while ago at most may be

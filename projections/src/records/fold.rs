@@ -68,13 +68,27 @@ impl Batch {
                 }
             }
         }
-        let weighed = weighed.into_iter();
-        let weighed = weighed.map(|(owner, exercise)| BodyweightExercise { owner, exercise });
-        tables.upsert(weighed).await?;
         let changed = edits.write(tables).await?;
+        note(weighed, tables).await?;
         let marks = changed.into_iter().filter_map(|key| marks.remove(&key));
         tables.mark(marks.collect()).await
     }
+}
+
+/// Notes which of those exercises there still are sets of.
+async fn note(
+    mut exercises: BTreeSet<(Uuid, String)>,
+    tables: &mut Tables<'_>,
+) -> Result<(), sqlx::Error> {
+    let from = exercises.iter().map(|(owner, exercise)| (*owner, exercise.clone(), 0i32));
+    let days: Vec<DayRow> = tables.ceiling(from.collect::<Vec<_>>()).await?;
+    let mut there = Vec::with_capacity(days.len());
+    for DayRow { owner, exercise, .. } in days {
+        exercises.remove(&(owner, exercise.clone()));
+        there.push(BodyweightExercise { owner, exercise });
+    }
+    tables.upsert(there).await?;
+    tables.delete::<BodyweightExercise, _>(exercises).await
 }
 
 /// Has those workouts looked at again on whose days other bodyweights count.

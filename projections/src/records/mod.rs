@@ -19,7 +19,7 @@ mod spans;
 
 use projector::{Happened, Projection, Refused, Tables};
 
-pub use query::holders;
+pub use query::{holders, sets_without};
 pub use routes::routes;
 
 /// The records projection.

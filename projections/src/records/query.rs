@@ -12,7 +12,7 @@ use web::Error;
 
 use super::{
     Records,
-    spans::{Day, day_of},
+    spans::{Day, day_of, month_of},
 };
 use crate::{Context, athlete::Exercises, context, lifts::decode};
 
@@ -100,6 +100,44 @@ pub async fn holders(
     .fetch_optional(pool)
     .await?;
     best.as_deref().map(decode).transpose().map(Option::unwrap_or_default)
+}
+
+/// The most that the sets of an exercise come to without one of them: those that hold records of
+/// months, and all of the month of the one that is left out.
+pub async fn sets_without(
+    pool: &PgPool,
+    owner: AthleteId,
+    exercise: &ExerciseId,
+    set: &Performed,
+) -> Result<Vec<Performed>, sqlx::Error> {
+    let at = set.performed_at.utc();
+    let (month, id) = (month_of(at), exercise.to_string());
+    let months = sqlx::query_scalar!(
+        "select best from records_v2.spans
+         where owner = $1 and exercise = $2 and level = 2 and span <> $3",
+        owner.uuid(),
+        id,
+        month,
+    )
+    .fetch_all(pool)
+    .await?;
+    let days = sqlx::query_scalar!(
+        "select done from records_v2.days where owner = $1 and exercise = $2 and month = $3",
+        owner.uuid(),
+        id,
+        month,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut sets = Vec::new();
+    for best in months {
+        sets.extend(decode::<Best>(&best)?.sets);
+    }
+    for done in days {
+        sets.extend(decode::<Day>(&done)?.sets);
+    }
+    sets.retain(|other| other.id != set.id);
+    Ok(sets)
 }
 
 impl Of<'_> {

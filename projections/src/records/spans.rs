@@ -13,8 +13,8 @@ use crate::lifts::{decode, encode};
 
 row! {
     pub(super) struct DayRow in "days" by 4 {
-        owner: Uuid,
-        exercise: String,
+        pub(super) owner: Uuid,
+        pub(super) exercise: String,
         month: i32,
         day: i16,
         pub(super) done: String,

@@ -84,7 +84,8 @@ struct OfExercise {
     /// The next level, and what it takes; `null` at the top.
     next: Option<Next>,
     percentiles: Percentiles,
-    /// What would have to be known for a level: `sex`, `bodyweight`, `table`.
+    /// What would have to be known for a level: `sex`, a `set` of the thirty days, the `bodyweight` of its
+    /// day, a `table` for the exercise.
     missing: Vec<&'static str>,
 }
 
@@ -200,7 +201,9 @@ impl OfExercise {
         if sex.is_none() {
             missing.push("sex");
         }
-        if bodyweight.is_none() {
+        if best.is_none() {
+            missing.push("set");
+        } else if bodyweight.is_none() {
             missing.push("bodyweight");
         }
         if !has_table {

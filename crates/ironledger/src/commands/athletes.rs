@@ -273,6 +273,38 @@ impl Commands {
         self.on_body(origin, client, decide, |loaded| show(id, loaded)).await
     }
 
+    /// Whether a weighing could be noted.
+    pub(crate) async fn judge_measure(
+        &self,
+        origin: &Origin,
+        command: &Measure,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let id = BodyweightId::new(self.random.uuid(now)).map_err(Error::internal)?;
+        let (weight, at) = (command.bodyweight.0, command.measured_at);
+        self.judge_body(origin, |body| body::measure(body, id, weight, at, now)).await
+    }
+
+    /// Whether a weighing could be corrected so.
+    pub(crate) async fn judge_remeasure(
+        &self,
+        origin: &Origin,
+        id: BodyweightId,
+        command: &CorrectMeasurement,
+    ) -> Result<(), Error> {
+        let (weight, at) = (command.bodyweight.map(|weight| weight.0), command.measured_at);
+        self.judge_body(origin, |body| body::correct(body, id, weight, at, self.clock.now())).await
+    }
+
+    async fn judge_body(
+        &self,
+        origin: &Origin,
+        decide: impl Fn(&Body) -> Decided,
+    ) -> Result<(), Error> {
+        let (loaded, nothing) = (self.body(origin).await?, Body::default());
+        decide(loaded.state.as_ref().unwrap_or(&nothing)).map(drop).map_err(rejected)
+    }
+
     /// Corrects a weighing.
     pub(crate) async fn correct_measurement<Shown: Future<Output = Result<Answer, Error>>>(
         &self,

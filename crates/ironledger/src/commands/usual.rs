@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{usual::Usual, workout::Workout};
+use domain::{records::Performed, usual::Usual, workout::Workout};
 use events::{AthleteId, Event, ExerciseId, Measurement, SetId, SetKind, Stream, WorkoutId};
 use log::Database;
 use moka::future::Cache;
@@ -14,8 +14,8 @@ use super::{Commands, Origin};
 #[derive(Clone)]
 pub(crate) struct Usuals {
     pool: PgPool,
-    /// What was usual a while ago is no less so now: it may say that a set is nothing unusual, and
-    /// never that it is.
+    /// For imports, whose sets are many. What is removed meanwhile may count for a while, among sets
+    /// that were done once and are not being typed.
     cache: Cache<(AthleteId, ExerciseId), Usual>,
 }
 
@@ -35,18 +35,28 @@ impl Usuals {
         measurement: Measurement,
         but: SetId,
     ) -> Usual {
-        let best = match projections::records::holders(&self.pool, owner, exercise).await {
-            Ok(best) => best,
+        match self.others(owner, exercise, but).await {
+            Ok(others) => Usual::of(&others, measurement),
             Err(error) => {
                 tracing::debug!(%error, "records cannot be asked for what is usual");
-                return Usual::default();
+                Usual::default()
             }
-        };
-        let usual = Usual::of(best.sets.iter().filter(|set| set.id != but), measurement);
-        if usual != Usual::default() {
-            self.cache.insert((owner, exercise.clone()), usual).await;
         }
-        usual
+    }
+
+    /// Sets among which are the best of those without one; whom that one has beaten is asked for when it
+    /// holds a record.
+    async fn others(
+        &self,
+        owner: AthleteId,
+        exercise: &ExerciseId,
+        but: SetId,
+    ) -> Result<Vec<Performed>, sqlx::Error> {
+        let best = projections::records::holders(&self.pool, owner, exercise).await?;
+        match best.sets.iter().find(|set| set.id == but) {
+            Some(set) => projections::records::sets_without(&self.pool, owner, exercise, set).await,
+            None => Ok(best.sets),
+        }
     }
 }
 
@@ -64,12 +74,16 @@ impl Commands {
         if let Some(usual) = self.usuals.cache.get(&(owner, exercise.clone())).await {
             return usual;
         }
-        self.usuals.fresh(owner, exercise, measurement, set).await
+        let usual = self.usuals.fresh(owner, exercise, measurement, set).await;
+        if usual != Usual::default() {
+            self.usuals.cache.insert((owner, exercise.clone()), usual).await;
+        }
+        usual
     }
 
     /// What is known of an athlete in an exercise, for a set of a workout that is about to be told;
-    /// `decide` says what comes of it. Records are asked only if the workout itself, and what is
-    /// remembered, do not show that it is nothing unusual.
+    /// `decide` says what comes of it. Records are asked only if the workout itself does not show that
+    /// it is nothing unusual.
     pub(super) async fn usual(
         &self,
         origin: &Origin,
@@ -99,12 +113,6 @@ impl Commands {
             .any(|other| other.values.exercise == *exercise);
         if knows && !is_unusual(nothing) {
             return nothing;
-        }
-        let remembered = self.usuals.cache.get(&(owner, exercise.clone())).await;
-        if let Some(usual) = remembered
-            && !is_unusual(usual)
-        {
-            return usual;
         }
         self.usuals.fresh(owner, exercise, measurement, set).await
     }

@@ -96,6 +96,7 @@ async fn change(
     commands.judge_profile(&origin, &body).await?;
     let wish = body.username.clone();
     if let Patch::Set(username) = &wish {
+        let_go(&commands, &accounts, &origin).await?;
         accounts.claim(origin.athlete, username).await?;
     }
     let show = |loaded: Arc<Loaded<Profile>>| {
@@ -113,11 +114,16 @@ async fn change(
         }
     };
     if wish != Patch::Keep {
-        let loaded = commands.profile(&origin).await?;
-        let username = loaded.state.as_ref().and_then(Profile::username);
-        accounts.let_go(origin.athlete, username).await?;
+        let_go(&commands, &accounts, &origin).await?;
     }
     Ok(answer)
+}
+
+/// Lets the usernames go that the caller has no longer.
+async fn let_go(commands: &Commands, accounts: &Accounts, origin: &Origin) -> Result<(), Error> {
+    let loaded = commands.profile(origin).await?;
+    let username = loaded.state.as_ref().and_then(Profile::username);
+    accounts.let_go(origin.athlete, username).await
 }
 
 async fn me(
@@ -223,7 +229,9 @@ async fn measure(
         let path = format!("/v1/athletes/me/measurements/{id}");
         Ok(told(id, &loaded)?.created(path))
     };
-    let done = commands.measure(&origin, body.good()?, show).await;
+    let judge = async |body| commands.judge_measure(&origin, &body).await;
+    let body = body.good_or_judged(judge).await?;
+    let done = commands.measure(&origin, body, show).await;
     or_stale(done, |_| Error::conflict("STALE", "other weighings were noted meanwhile"))
 }
 
@@ -235,7 +243,9 @@ async fn correct(
     body: Json<CorrectMeasurement>,
 ) -> Result<Answer, Error> {
     let show = |loaded: Arc<Loaded<Body>>| async move { told(id, &loaded) };
-    let done = commands.correct_measurement(&origin, id, body.good()?, show).await;
+    let judge = async |body| commands.judge_remeasure(&origin, id, &body).await;
+    let body = body.good_or_judged(judge).await?;
+    let done = commands.correct_measurement(&origin, id, body, show).await;
     or_stale(done, |loaded| stale(id, loaded))
 }
 

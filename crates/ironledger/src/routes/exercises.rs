@@ -13,7 +13,7 @@ use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Error, Json, Limit, Path, Query};
+use web::{Answer, Cursor, Error, Json, Limit, Path, Query};
 
 use crate::{
     app::App,
@@ -40,6 +40,15 @@ struct ListQuery {
     kind: Option<Measurement>,
     /// No more than so many.
     limit: Option<Limit>,
+    cursor: Option<Cursor<Place>>,
+}
+
+/// A place in the list.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Place {
+    /// How many come before.
+    #[serde(rename = "n")]
+    before: usize,
 }
 
 /// An exercise in a list.
@@ -150,9 +159,13 @@ async fn list(
         }
     };
     found.retain(|exercise| query.takes(exercise));
-    found.truncate(query.limit.map_or(usize::MAX, |limit| limit.0));
+    let before = query.cursor.map_or(0, |cursor| cursor.0.before).min(found.len());
+    found.drain(..before);
+    let limit = query.limit.map_or(usize::MAX, |limit| limit.0);
+    let next = (found.len() > limit).then(|| Cursor(Place { before: before + limit }).encode());
+    found.truncate(limit);
     let position = Positions::one(own.epoch, own.partition, own.position);
-    Ok(Answer::ok(&found)?.list(found.len(), None).at(position))
+    Ok(Answer::ok(&found)?.list(found.len(), next).at(position))
 }
 
 /// One exercise of the library or of the caller's own, with all that is said of it.
