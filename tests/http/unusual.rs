@@ -114,3 +114,16 @@ async fn what_is_removed_is_usual_no_longer() {
     let slip = athlete.log_set(&workout, bench(5, 1000)).await.expect(201);
     assert_eq!(slip.data()["set"]["unusual"], true);
 }
+
+#[tokio::test]
+async fn records_that_are_behind_are_waited_for() {
+    let app = app().await;
+    for _ in 0..10 {
+        let athlete = app.athlete().await;
+        let first = athlete.start_workout(json!({})).await;
+        athlete.log_set(&first, bench(5, 50)).await.expect(201);
+        let next = athlete.start_workout(json!({})).await;
+        let slip = athlete.log_set(&next, bench(5, 900)).await.expect(201);
+        assert_eq!(slip.data()["set"]["unusual"], true);
+    }
+}

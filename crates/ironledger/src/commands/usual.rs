@@ -4,16 +4,22 @@ use std::time::Duration;
 
 use domain::{records::Performed, usual::Usual, workout::Workout};
 use events::{AthleteId, Event, ExerciseId, Measurement, SetId, SetKind, Stream, WorkoutId};
-use log::Database;
+use log::{Database, Positions};
 use moka::future::Cache;
+use projections::records::Records;
+use projector::{Progress, Projection};
 use sqlx::PgPool;
 
 use super::{Commands, Origin};
+
+/// How long a set waits for records that are behind. Nobody is kept from logging it by that.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Reads records, and remembers for a while what is usual.
 #[derive(Clone)]
 pub(crate) struct Usuals {
     pool: PgPool,
+    records: Progress,
     /// For imports, whose sets are many. What is removed meanwhile may count for a while, among sets
     /// that were done once and are not being typed.
     cache: Cache<(AthleteId, ExerciseId), Usual>,
@@ -23,7 +29,8 @@ impl Usuals {
     pub(crate) fn new(database: &Database) -> Self {
         let cache =
             Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build();
-        Self { pool: database.pool.clone(), cache }
+        let records = Progress::of(database, Records::SCHEMA);
+        Self { pool: database.pool.clone(), records, cache }
     }
 
     /// As the records have it now, but for one set. Nothing while they cannot be read: nobody is
@@ -97,11 +104,10 @@ impl Commands {
         let (Some(exercise), Some(measurement)) = (exercise, measurement) else { return nothing };
         let (owner, stream) = (origin.athlete, Stream::workout(workout));
         let loaded = self.workouts.cached_or_read(owner, origin.partition, stream).await;
-        let Some(state) = loaded.ok().and_then(|(loaded, _)| loaded.state.clone()) else {
-            return nothing;
-        };
+        let Ok((loaded, _)) = loaded else { return nothing };
+        let Some(state) = &loaded.state else { return nothing };
         let is_unusual = |usual| {
-            decide(&state, usual).iter().any(|event| match event {
+            decide(state, usual).iter().any(|event| match event {
                 Event::SetLogged(logged) => logged.unusual,
                 Event::SetCorrected(corrected) => corrected.unusual,
                 _ => false,
@@ -112,6 +118,17 @@ impl Commands {
             .filter(|other| other.values.kind != SetKind::WarmUp)
             .any(|other| other.values.exercise == *exercise);
         if knows && !is_unusual(nothing) {
+            return nothing;
+        }
+        let usual = self.usuals.fresh(owner, exercise, measurement, set).await;
+        if usual != nothing {
+            return usual;
+        }
+        // Of an exercise that is new to records, they may not have heard yet: what was told before this
+        // workout is waited for.
+        let told = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+        if let Err(error) = self.usuals.records.reach(&told, PATIENCE).await {
+            tracing::debug!(%error, "records are not waited for any longer");
             return nothing;
         }
         self.usuals.fresh(owner, exercise, measurement, set).await
