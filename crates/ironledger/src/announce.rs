@@ -21,8 +21,9 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Marks that are looked at together.
-const PAGE: i64 = 500;
+/// Marks that are looked at together: should all be one athlete's, and each take three events, they are
+/// still one append.
+const PAGE: i64 = 300;
 
 /// Marks are looked for so often.
 const POLL: Duration = Duration::from_millis(150);
