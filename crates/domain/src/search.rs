@@ -14,8 +14,11 @@ use crate::library::fold;
 /// Less alike than this, two words are different ones: a slip in three letters, two in six.
 const ALIKE: f64 = 0.66;
 
-/// Texts in which a match is worth as much are names, and no descriptions.
-const NAME: f64 = 0.9;
+/// What two words written as one are worth, beside the same two apart.
+const JOINED: f64 = 0.95;
+
+/// Half of a word written so has at least so many letters.
+const SHORTEST_HALF: usize = 2;
 
 /// Words whose lengths differ by more are not compared.
 const SLIPS: usize = 2;
@@ -39,14 +42,9 @@ impl Index {
         let mut worth: HashMap<String, f64> = HashMap::new();
         let (mut most, mut length) = (0.0, 1);
         for (text, value) in texts {
-            let mut words: Vec<String> = words(text).collect();
+            let words: Vec<String> = words(text).collect();
             if value > most {
                 (most, length) = (value, words.len().max(1));
-            }
-            if value >= NAME {
-                // Some write `pullup` for pull-up.
-                let joined: Vec<String> = words.windows(2).map(|two| two.concat()).collect();
-                words.extend(joined);
             }
             for word in words {
                 let best = worth.entry(word).or_insert(0.0);
@@ -96,6 +94,20 @@ impl Index {
             for (document, worth) in places {
                 let score = best.entry(*document).or_insert(0.0);
                 *score = score.max(alike * worth);
+            }
+        }
+        // Some write `pullup` for pull-up: both halves are words then.
+        for (at, _) in wanted.char_indices().skip(SHORTEST_HALF) {
+            let (one, other) = wanted.split_at(at);
+            let (Some(one), Some(other)) = (self.words.get(one), self.words.get(other)) else {
+                continue;
+            };
+            let halves: HashMap<usize, f64> = one.iter().copied().collect();
+            for (document, worth) in other {
+                if let Some(of_half) = halves.get(document) {
+                    let score = best.entry(*document).or_insert(0.0);
+                    *score = score.max(JOINED * worth.min(*of_half));
+                }
             }
         }
         best
