@@ -347,31 +347,8 @@ impl Best {
 
     /// Of two spans together.
     pub fn with(mut self, other: Self, measurement: Measurement) -> Self {
-        let sessions = self.sessions.into_iter().chain(other.sessions);
-        if other.sets.is_empty() {
-            // Who holds a record goes on to hold it.
-            let Self { sessions, .. } = Self::of(measurement, Vec::new(), sessions);
-            return Self { sets: self.sets, sessions };
-        }
         self.sets.extend(other.sets);
-        Self::of(measurement, self.sets, sessions)
-    }
-
-    /// Whether a set holds nothing beside these, by a look that costs little: one of them has as much
-    /// weight or more for as many repetitions, and comes first. Whatever is a record of weight and
-    /// repetitions grows with both, so that one is the better in everything.
-    pub fn outdoes(&self, set: &Performed, measurement: Measurement) -> bool {
-        let (Measurement::WeightReps, Some(1..=MOST_REPS)) = (measurement, set.reps) else {
-            return false;
-        };
-        let Some(weight) = set.weight.map(Weight::comparable_kg) else { return false };
-        let place = |set: &Performed| (set.performed_at, set.logged);
-        self.sets.iter().any(|held| {
-            held.reps == set.reps
-                && held.unusual <= set.unusual
-                && place(held) < place(set)
-                && held.weight.is_some_and(|held| held.comparable_kg() >= weight)
-        })
+        Self::of(measurement, self.sets, self.sessions.into_iter().chain(other.sessions))
     }
 
     /// Whether nothing holds any record.
@@ -442,55 +419,4 @@ pub fn volume_kg(
     let rounded = |kg: Decimal| kg.round_dp_with_strategy(3, RoundingStrategy::MidpointNearestEven);
     let weight = weight.map(Weight::comparable_kg);
     crate::volume_of(reps, weight, measurement, bodyweight_kg.map(rounded)).map(rounded)
-}
-
-#[cfg(test)]
-mod tests {
-    use events::{Measurement, SetId, Timestamp, Weight, WeightUnit, WorkoutId};
-    use proptest::prelude::*;
-    use rust_decimal::Decimal;
-    use uuid::Uuid;
-
-    use super::{Best, Performed, volume_kg};
-
-    fn set(number: u128, reps: u16, kg: i64, minute: i64, unusual: bool) -> Performed {
-        let id = Uuid::from_u128(7 << 76 | number);
-        let begin: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
-        let weight = Weight::new(Decimal::from(kg), WeightUnit::Kg).ok();
-        Performed {
-            id: SetId::new(id).unwrap(),
-            workout: WorkoutId::new(id).unwrap(),
-            performed_at: begin.shifted(chrono::TimeDelta::minutes(minute)).unwrap(),
-            logged: i64::try_from(number).unwrap(),
-            reps: Some(reps),
-            weight,
-            duration_seconds: None,
-            distance_metres: None,
-            volume_kg: volume_kg(Some(reps), weight, Measurement::WeightReps, None),
-            unusual,
-        }
-    }
-
-    proptest! {
-        /// One set after the other, those left out that are outdone, or all of them at once.
-        #[test]
-        fn who_is_outdone_holds_nothing(
-            sets in prop::collection::vec(
-                (0_u16..15, 0_i64..5, 0_i64..4, prop::bool::weighted(0.2)), 1..40,
-            ),
-        ) {
-            let weighed = Measurement::WeightReps;
-            let sets: Vec<Performed> = (1..)
-                .zip(sets)
-                .map(|(number, (reps, kg, minute, unusual))| set(number, reps, kg, minute, unusual))
-                .collect();
-            let mut best = Best::default();
-            for set in &sets {
-                if !best.outdoes(set, weighed) {
-                    best = best.with(Best::of(weighed, vec![set.clone()], []), weighed);
-                }
-            }
-            prop_assert_eq!(best, Best::of(weighed, sets, []));
-        }
-    }
 }

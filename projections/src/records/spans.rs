@@ -191,8 +191,7 @@ impl Edits {
                 continue;
             }
             let kept = known.map(|known| delta.leaves(known)).unwrap_or_default();
-            let gained = delta.gained.iter().filter(|set| !kept.outdoes(set, measurement));
-            let came = Best::of(measurement, gained.cloned().collect(), delta.sessions.clone());
+            let came = Best::of(measurement, delta.gained.clone(), delta.sessions.clone());
             after.insert(key.clone(), kept.with(came, measurement));
         }
         after.extend(self.look_again(tables, level, again).await?);
