@@ -100,7 +100,7 @@ async fn the_example_comes_to_the_figures_of_history() {
     let (mut first, second) = (world.publisher(), world.publisher());
 
     // One who logs, corrects, removes and discards, with words that are nobody else's business.
-    let athlete = world.app.athlete().await;
+    let athlete = world.app.pro_athlete().await;
     let exercise = json!({
         "name": "Secret press", "equipment": "machine", "primary_muscles": ["chest", "triceps"],
         "kind": "weight_reps",

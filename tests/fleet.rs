@@ -38,6 +38,7 @@ impl Fleet {
                 ("DATABASE_URL", &database.api_url()),
                 ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
                 ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+                ("IRONLEDGER_BYPASS_KEY", testkit::BYPASS_KEY),
             ],
         );
         let url = api.listening().await;

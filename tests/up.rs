@@ -65,7 +65,11 @@ impl Place {
     /// A command on this folder.
     fn command(&self, arguments: &[&str]) -> Process {
         let arguments = [arguments, &["--data", self.path()]].concat();
-        Process::start(Path::new(env!("CARGO_BIN_EXE_ironledger")), &arguments, &[])
+        Process::start(
+            Path::new(env!("CARGO_BIN_EXE_ironledger")),
+            &arguments,
+            &[("IRONLEDGER_BYPASS_KEY", testkit::BYPASS_KEY)],
+        )
     }
 
     /// Stops it as an operator does, and sees that its Postgres is gone too.

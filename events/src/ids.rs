@@ -205,19 +205,25 @@ pub enum StreamKind {
     Body,
     /// `records-<athlete id>`: what was announced of the athlete's records.
     Records,
+    /// `account-<athlete id>`: what the account may do and has paid for.
+    Account,
+    /// `coaching-<athlete id>`: whom the athlete coaches, and who coaches them.
+    Coaching,
     /// One that only a newer program knows, by its stored number: shown as `kind9-<id>`.
     Other(i16),
 }
 
 impl StreamKind {
     /// The numbers are stored: never reuse one.
-    const ALL: [(StreamKind, i16, &str); 6] = [
+    const ALL: [(StreamKind, i16, &str); 8] = [
         (StreamKind::Athlete, 1, "athlete"),
         (StreamKind::Exercises, 2, "exercises"),
         (StreamKind::Workout, 3, "workout"),
         (StreamKind::Audit, 4, "audit"),
         (StreamKind::Body, 5, "body"),
         (StreamKind::Records, 6, "records"),
+        (StreamKind::Account, 7, "account"),
+        (StreamKind::Coaching, 8, "coaching"),
     ];
 
     /// The stored number of the kind.
@@ -282,6 +288,16 @@ impl Stream {
     /// The stream of what was announced of an athlete's records.
     pub fn records(athlete: AthleteId) -> Self {
         Self { kind: StreamKind::Records, id: athlete.uuid() }
+    }
+
+    /// The stream of what an athlete's account may do.
+    pub fn account(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Account, id: athlete.uuid() }
+    }
+
+    /// The stream of whom an athlete coaches, and who coaches them.
+    pub fn coaching(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Coaching, id: athlete.uuid() }
     }
 
     /// The stream of one workout.

@@ -5,9 +5,11 @@
 //! event that was stored once stays readable for ever, so a payload here only ever grows by
 //! optional fields; anything else is a new version with an upcast from the last.
 
+mod account;
 mod athlete;
 mod audit;
 mod body;
+mod coaching;
 mod exercise;
 mod ids;
 mod metadata;
@@ -21,12 +23,14 @@ mod values;
 mod weight;
 mod workout;
 
+pub use account::{Notice, Role, RoleGranted, Tier, TierGranted};
 pub use athlete::{
     AthleteRegistered, Channels, Experience, Goal, Notifications, Privacy, ProfileChanged, Sex,
     Theme, TimeZone, Units,
 };
 pub use audit::{AuditRead, AuditSubject};
 pub use body::{BodyweightCorrected, BodyweightMeasured, BodyweightRemoved, Weighing};
+pub use coaching::{CoachAccepted, CoachInvited, CoachingEnded, CoachingSide};
 pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
 pub use ids::{
     AthleteId, BodyweightId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId,

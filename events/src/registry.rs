@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::{
     AthleteRegistered, AuditRead, BodyweightCorrected, BodyweightMeasured, BodyweightRemoved,
-    CustomExerciseCreated, ExerciseNoted, Family, PRAchieved, PRRevoked, PersonalField,
-    ProfileChanged, RecordsRestated, SetConfirmed, SetCorrected, SetLogged, SetRemoved, StreamKind,
-    WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted, public, workout,
+    CoachAccepted, CoachInvited, CoachingEnded, CustomExerciseCreated, ExerciseNoted, Family,
+    PRAchieved, PRRevoked, PersonalField, ProfileChanged, RecordsRestated, RoleGranted,
+    SetConfirmed, SetCorrected, SetLogged, SetRemoved, StreamKind, TierGranted, WorkoutCompleted,
+    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted, public, workout,
 };
 
 /// Stored bytes are not an event that this program knows.
@@ -186,6 +187,11 @@ registry! {
     PRRevoked = 1 on Records, Some(Family::Records);
     RecordsRestated = 1 on Records, Some(Family::Records);
     AuditRead = 1 on Audit, None;
+    RoleGranted = 1 on Account, None;
+    TierGranted = 1 on Account, None;
+    CoachInvited = 1 on Coaching, None;
+    CoachAccepted = 1 on Coaching, None;
+    CoachingEnded = 1 on Coaching, None;
 }
 
 /// Reads a payload of an older version by all steps from there to the current one.

@@ -1,6 +1,7 @@
 //! The read models, one folder each: tables, fold, queries, routes and tests.
 
 mod athlete;
+pub mod coaching;
 mod context;
 mod days;
 pub mod history;
@@ -12,6 +13,7 @@ pub mod strength;
 mod training;
 mod weighings;
 
+use coaching::Coaching;
 use history::History;
 use projector::{Model, Projection};
 use records::Records;
@@ -21,8 +23,13 @@ use strength::Strength;
 pub use context::{Context, database};
 
 /// Every read model.
-pub const MODELS: &[Model] =
-    &[model::<History>(), model::<Stats>(), model::<Records>(), model::<Strength>()];
+pub const MODELS: &[Model] = &[
+    model::<History>(),
+    model::<Stats>(),
+    model::<Records>(),
+    model::<Strength>(),
+    model::<Coaching>(),
+];
 
 const fn model<P: Projection>() -> Model {
     Model { name: P::NAME, schema: P::SCHEMA }
@@ -48,6 +55,10 @@ macro_rules! with_model {
             }
             "strength" => {
                 type $projection = $crate::strength::Strength;
+                Some($code)
+            }
+            "coaching" => {
+                type $projection = $crate::coaching::Coaching;
                 Some($code)
             }
             _ => None,

@@ -1,6 +1,8 @@
 //! Every projection, held to the laws.
 
-use projections::{history::History, records::Records, stats::Stats, strength::Strength};
+use projections::{
+    coaching::Coaching, history::History, records::Records, stats::Stats, strength::Strength,
+};
 use testkit::laws;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -21,4 +23,9 @@ async fn records_keep_the_laws() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strength_keeps_the_laws() {
     laws::hold::<Strength>(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coaching_keeps_the_laws() {
+    laws::hold::<Coaching>(1).await;
 }

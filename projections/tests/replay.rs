@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use log::{Clock, Log, Reader};
-use projections::{history::History, records::Records, stats::Stats, strength::Strength};
+use projections::{
+    coaching::Coaching, history::History, records::Records, stats::Stats, strength::Strength,
+};
 use projector::{Error, Options, Projection, Projector, Replay, ReplayError, Replayed};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use testkit::{Database, eventually, simulate::Simulator};
@@ -173,6 +175,11 @@ async fn a_replay_of_records_gives_the_live_rows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_of_strength_gives_the_live_rows_of_the_same_moment() {
     a_replay_gives_the_rows_of_the_live_model::<Strength>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_gives_the_rows_of_live_coaching() {
+    a_replay_gives_the_rows_of_the_live_model::<Coaching>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

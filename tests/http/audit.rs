@@ -74,7 +74,7 @@ async fn a_set_from_logging_to_removal() {
 #[tokio::test]
 async fn a_workout_from_start_to_discarding_takes_its_sets_along() {
     let app = app().await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     let exercise = json!({
         "name": "Sled of Doom", "equipment": "other", "primary_muscles": ["quadriceps"],
         "kind": "weight_reps",
@@ -167,7 +167,7 @@ async fn an_imported_set_says_where_it_came_from() {
 #[tokio::test]
 async fn anothers_audit_is_not_there_and_bad_requests_are_told() {
     let app = app().await;
-    let (athlete, thief) = (app.athlete().await, app.athlete().await);
+    let (athlete, thief) = (app.pro_athlete().await, app.athlete().await);
     let admin = admin(&app).await;
     let workout = athlete.start_workout(json!({})).await;
     let set = athlete.log_bench(&workout, 5, 100).await;

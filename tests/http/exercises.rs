@@ -38,7 +38,7 @@ async fn the_library_is_listed_and_filtered() {
 #[tokio::test]
 async fn exercises_are_found_by_what_a_person_types() {
     let app = app().await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     let first = async |query: &str| {
         let found = athlete.get(&format!("/v1/exercises?{query}")).await.expect(200);
         found.list().first().map(|exercise| exercise["id"].as_str().unwrap().to_owned())
@@ -67,7 +67,7 @@ async fn exercises_are_found_by_what_a_person_types() {
 #[tokio::test]
 async fn exercises_of_ones_own() {
     let app = app().await;
-    let (athlete, other) = (app.athlete().await, app.athlete().await);
+    let (athlete, other) = (app.pro_athlete().await, app.pro_athlete().await);
     let id = new_id();
     let made = athlete.post("/v1/exercises", zercher(Some(id))).await.expect(201);
     assert_eq!(made.data()["custom"], true);
@@ -107,7 +107,7 @@ async fn exercises_of_ones_own() {
 #[tokio::test]
 async fn bad_exercises_are_refused() {
     let app = app().await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     let refused = athlete.post(
         "/v1/exercises",
         json!({

@@ -24,6 +24,7 @@ async fn without_its_projector_the_product_says_what_is_missing() {
         assert_eq!(
             answer.error_fields(),
             [
+                "projection coaching_v1",
                 "projection history_v4",
                 "projection records_v2",
                 "projection stats_v2",
@@ -79,6 +80,7 @@ async fn without_its_database_the_product_lives_and_says_so() {
         ("DATABASE_URL", nowhere),
         ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
         ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+        ("IRONLEDGER_BYPASS_KEY", testkit::BYPASS_KEY),
     ];
     let mut api = Process::start(binary(), &["api", "--listen", "127.0.0.1:0"], &environment);
     let client = Client::anonymous(&api.listening().await);

@@ -63,7 +63,7 @@ async fn the_same_key_and_body_have_the_first_answer_and_one_effect() {
 #[tokio::test]
 async fn a_key_is_good_for_one_request_of_one_athlete() {
     let app = App::start(binary()).await;
-    let (anna, ben) = (app.athlete().await, app.athlete().await);
+    let (anna, ben) = (app.pro_athlete().await, app.athlete().await);
     anna.keyed("mine", Method::POST, "/v1/workouts", json!({"title": "A"})).await.expect(201);
     for (method, path, body) in [
         (Method::POST, "/v1/workouts", json!({"title": "B"})),

@@ -2,24 +2,33 @@
 //! processes on a real Postgres. One module for each group of routes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod announcements;
 mod athletes;
 mod audit;
 mod auth;
 mod bad_input;
+mod billing;
+mod coaching;
 mod envelope;
 mod exercises;
 mod health;
 mod history;
 mod idempotency;
+mod keys;
+mod limits;
 mod log;
+mod mail;
 mod models;
 mod notes;
+mod oidc;
 mod operations;
 mod ownership;
 mod peers;
+mod permissions;
 mod personal_data;
 mod records;
+mod sessions;
 mod sets;
 mod stats;
 mod strength;

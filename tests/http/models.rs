@@ -44,7 +44,7 @@ async fn admins_see_how_far_the_models_are_and_nobody_else_does() {
     admin.get("/v1/admin/projections").await.expect(200);
     let models = admin.get("/v1/admin/projections").await.expect(200);
     let names: Vec<&Value> = models.each("name");
-    assert_eq!(names, ["history", "stats", "records", "strength"]);
+    assert_eq!(names, ["history", "stats", "records", "strength", "coaching"]);
     for model in models.list() {
         assert!(["current", "behind"].contains(&model["state"].as_str().unwrap()), "{model}");
         assert_eq!(model["partitions"].as_array().unwrap().len(), 16);
@@ -125,6 +125,7 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
             ("DATABASE_URL", url),
             ("IRONLEDGER_MASTER_KEY", testkit::MASTER_KEY),
             ("IRONLEDGER_TOKEN_KEY", testkit::TOKEN_KEY),
+            ("IRONLEDGER_BYPASS_KEY", testkit::BYPASS_KEY),
         ];
         Process::start(binary(), &arguments, &environment)
     };

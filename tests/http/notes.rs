@@ -13,7 +13,7 @@ async fn put(athlete: &Client, path: &str, body: Value) -> Answer {
 #[tokio::test]
 async fn what_is_noted_is_the_whole_of_it_and_shown_everywhere() {
     let app = app().await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     let own = json!({
         "name": "My press", "equipment": "machine", "primary_muscles": ["chest"],
         "kind": "weight_reps",

@@ -66,6 +66,7 @@ async fn a_wrong_master_key_is_refused_at_start() {
             ("DATABASE_URL", &url),
             ("IRONLEDGER_MASTER_KEY", other),
             ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+            ("IRONLEDGER_BYPASS_KEY", testkit::BYPASS_KEY),
         ],
     );
     assert!(!stranger.ended().await.success());

@@ -25,7 +25,7 @@ async fn rows(app: &App, athlete: &Client, sql: &str) -> Vec<String> {
 #[tokio::test]
 async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     let app = app().await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     let details = json!({ "title": "clear-title", "notes": "clear-notes" });
     let workout = athlete.start_workout(details).await;
     let mut set = bench(5, 100);

@@ -178,7 +178,7 @@ async fn a_workout_belongs_to_the_day_that_it_was_where_the_athlete_lives() {
 #[tokio::test]
 async fn own_exercises_count_and_those_of_others_are_not_there() {
     let app = app().await;
-    let (athlete, other) = (app.athlete().await, app.athlete().await);
+    let (athlete, other) = (app.pro_athlete().await, app.pro_athlete().await);
     let body = json!({
         "name": "My press", "equipment": "machine", "primary_muscles": ["chest"],
         "secondary_muscles": [], "kind": "weight_reps"

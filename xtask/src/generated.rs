@@ -78,6 +78,24 @@ pub(crate) fn sample(arguments: &[String]) -> Result<()> {
     settle("sample", check, &made, &stored, &folder)
 }
 
+/// `cargo xtask permissions`: the table of permissions in the docs.
+pub(crate) fn permissions(arguments: &[String]) -> Result<()> {
+    const NAME: &str = "permissions.md";
+    let check = wants_check(arguments)?;
+    let output = cargo(&["run", "-q", "-p", "ironledger", "--", "permissions"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be run")?;
+    if !output.status.success() {
+        return Err(Exit(cargo::code(output.status)).into());
+    }
+    let made = Files::from([(NAME.to_owned(), output.stdout)]);
+    let folder = root()?.join("docs");
+    let mut stored = read(&folder)?;
+    stored.retain(|name, _| name == NAME);
+    settle("permissions", check, &made, &stored, &folder)
+}
+
 /// Makes something by way of an empty folder, which is gone afterwards.
 pub(crate) fn in_scratch<T>(what: &str, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let folder = target()?.join(format!("xtask-{what}-{}", std::process::id()));

@@ -76,6 +76,12 @@ const COMMANDS: &[Command] = &[
         run: generated::sample,
     },
     Command {
+        name: "permissions",
+        arguments: "[--check]",
+        does: "write docs/permissions.md anew, or fail where it is stale",
+        run: generated::permissions,
+    },
+    Command {
         name: "bench",
         arguments: "NAME [ARGS…]",
         does: "measure on servers that keep what they are told; no NAME lists them",
@@ -180,5 +186,7 @@ fn check(_: &[String]) -> Result<()> {
     cargo::step("cargo clippy");
     cargo::run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     cargo::step("sample");
-    generated::sample(&only_check)
+    generated::sample(&only_check)?;
+    cargo::step("permissions");
+    generated::permissions(&only_check)
 }

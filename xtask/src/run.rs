@@ -10,7 +10,7 @@ use crate::{
     install::install,
     python,
     services::{
-        Service::{self, Kafka, Postgres},
+        Service::{self, Kafka, Postgres, Redis},
         Session,
     },
 };
@@ -32,6 +32,7 @@ struct Program {
 #[rustfmt::skip]
 const PROGRAMS: &[Program] = &[
     Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false },
+    Program { call: "bench auth", file: "auth", given: &[Postgres, Redis], own: &[], product: true },
     Program { call: "bench beside", file: "beside", given: &[Postgres], own: &[], product: true },
     Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false },
     Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false },

@@ -282,6 +282,7 @@ impl World {
             ("DATABASE_URL", url),
             ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
             ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+            ("IRONLEDGER_BYPASS_KEY", testkit::BYPASS_KEY),
         ];
         Process::start(&self.binary, arguments, &environment)
     }

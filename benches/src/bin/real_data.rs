@@ -54,7 +54,7 @@ async fn main() -> Result<ExitCode> {
     let binary = std::env::current_exe()?.with_file_name("ironledger");
     ensure!(binary.exists(), "{} is not built: cargo build -p ironledger", binary.display());
     let app = App::start(&binary).await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     hevy::import(&app, &athlete, &file).await?;
     let (events, position) = log_of(&app).await?;
     let found = hevy::history(&athlete, &position.to_string()).await?;
@@ -66,7 +66,7 @@ async fn main() -> Result<ExitCode> {
     let mut outcome = Outcome::default();
     let done = hevy::done(&wanted, &found)?;
     outcome.compare(&athlete, &position.to_string(), &done).await;
-    let athlete = app.athlete().await;
+    let athlete = app.pro_athlete().await;
     let (done, position) = strong::log(&athlete, &strong).await?;
     outcome.compare(&athlete, &position, &done).await;
     outcome.differences().for_each(|difference| eprintln!("{difference}"));

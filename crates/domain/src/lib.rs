@@ -3,8 +3,10 @@
 //! Pure: a decider takes the state, the command and the time, and gives events or a [`Rejection`];
 //! nothing here reads a clock, draws a random number or does input or output.
 
+pub mod account;
 pub mod announcements;
 pub mod body;
+pub mod coaching;
 pub mod days;
 pub mod exercises;
 pub mod library;

@@ -1,6 +1,6 @@
 //! The HTTP application: its state, its layers, and serving it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{
@@ -19,14 +19,16 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use web::{
     Error, Tokens,
+    access::{self, Door, Parts},
     envelope::{self, Envelope},
 };
 
 use crate::{
-    accounts::Accounts,
+    access_log::AccessLog,
+    accounts::{Accounts, Revoking, With},
     commands::{Commands, Usuals},
-    routes,
-    settings::Secrets,
+    routes::{self, permissions},
+    settings::{Secrets, Surroundings},
 };
 
 /// Largest body of a request.
@@ -41,14 +43,23 @@ const PRUNE: Duration = Duration::from_secs(600);
 /// How the read models are, for those who ask.
 pub(crate) type Models = Arc<Observer>;
 
+/// What the billing service signs its notices with.
+pub(crate) struct BillingKey(pub(crate) Vec<u8>);
+
 /// What handlers work with.
 #[derive(Clone, FromRef)]
 pub(crate) struct App {
     pub(crate) accounts: Accounts,
+    pub(crate) access_log: AccessLog,
     pub(crate) commands: Commands,
     pub(crate) queries: Context,
-    pub(crate) tokens: Tokens,
     pub(crate) models: Models,
+    #[from_ref(skip)]
+    pub(crate) billing: Option<Arc<BillingKey>>,
+    #[from_ref(skip)]
+    door: Door<Accounts>,
+    #[from_ref(skip)]
+    revoking: Revoking,
     #[from_ref(skip)]
     clock: Clock,
     #[from_ref(skip)]
@@ -57,18 +68,53 @@ pub(crate) struct App {
 
 impl App {
     /// The application on a database.
-    pub(crate) fn new(database: &Database, secrets: &Secrets) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        database: &Database,
+        secrets: &Secrets,
+        around: &Surroundings,
+    ) -> anyhow::Result<Self> {
         let (clock, random) = (Clock::system(), Random::system());
         let keys = Keys::new(database.pool.clone(), secrets.master_key()?, random.clone());
         let log = Log::open(database, keys.clone(), clock.clone(), &Options::default());
         let pool = database.pool.clone();
+        let commands = Commands::new(log, Usuals::new(database), clock.clone(), random.clone());
+        let token_keys = secrets.token_keys()?;
         let token_clock = clock.clone();
+        let now = move || token_clock.now().utc();
+        let tokens = Tokens::new(&token_keys.signing, &token_keys.others, now);
+        let limits = Arc::new(around.limits()?);
+        let revoking = Revoking::new(database);
+        let access_log = AccessLog::new(pool.clone(), clock.clone(), random.clone());
+        let accounts = Accounts::new(With {
+            pool: pool.clone(),
+            commands: commands.clone(),
+            tokens: tokens.clone(),
+            limits: limits.clone(),
+            revoking: revoking.clone(),
+            access_log: access_log.clone(),
+            mail: around.mail()?,
+            issuers: around.issuers()?,
+            token_keys,
+        });
+        let door = Door::new(Parts {
+            table: &permissions::TABLE,
+            tokens,
+            revoked: revoking.revoked.clone(),
+            limits,
+            directory: accounts.clone(),
+            trusted_hops: around.trusted_hops,
+            bypass: around.bypass_key()?,
+        });
+        let billing = around.billing_key()?;
         Ok(Self {
-            accounts: Accounts::new(pool.clone(), log.clone(), clock.clone(), random.clone()),
-            commands: Commands::new(log, Usuals::new(database), clock.clone(), random.clone()),
+            accounts,
+            access_log,
+            commands,
             queries: Context::new(database, keys, clock.clone()),
-            tokens: Tokens::new(&secrets.token_key()?, move || token_clock.now().utc()),
-            models: Arc::new(Observer::new(database.pool.clone(), MODELS)),
+            models: Arc::new(Observer::new(pool, MODELS)),
+            billing: billing.map(|key| Arc::new(BillingKey(key.into_bytes()))),
+            door,
+            revoking,
             clock,
             random,
         })
@@ -97,8 +143,10 @@ impl App {
             now: Arc::new(move || now_clock.now().utc()),
             request_id: Arc::new(move || random.uuid(clock.now()).to_string()),
         };
-        routes::all(self)
+        let (routes, _) = routes::all(self).into_parts();
+        routes
             .with_state(self.clone())
+            .layer(middleware::from_fn_with_state(self.door.clone(), access::check::<Accounts>))
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
             .layer(CatchPanicLayer::custom(panicked))
@@ -115,25 +163,40 @@ impl App {
             // Answers are small: waiting to fill a packet would only delay them.
             let _ = connection.set_nodelay(true);
         });
-        let log = self.commands.log.clone();
-        let _pruning = AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                if let Err(error) = log.prune_answers().await {
-                    tracing::warn!(%error, "old answers are not pruned");
-                }
-                tokio::time::sleep(PRUNE).await;
-            }
-        }));
-        let serving = axum::serve(listener, self.router())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let _hearing = self.revoking.hear(stop.clone());
+        let _pruning = self.prune();
+        let router = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let serving =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let give_up = async {
             stop.cancelled().await;
             tokio::time::sleep(Duration::from_secs(10)).await;
         };
-        tokio::select! {
+        let served = tokio::select! {
             served = serving => served.context("serving failed"),
             () = give_up => Ok(()),
-        }
+        };
+        self.access_log.flush().await;
+        served
+    }
+
+    /// Throws away from time to time what nobody asks for any more.
+    fn prune(&self) -> AbortOnDropHandle<()> {
+        let app = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                if let Err(error) = app.commands.log.prune_answers().await {
+                    tracing::warn!(%error, "old answers are not pruned");
+                }
+                if let Err(error) = app.accounts.prune().await {
+                    tracing::warn!(error = error.in_full(), "old sessions are not pruned");
+                }
+                if let Err(error) = app.access_log.prune().await {
+                    tracing::warn!(%error, "the access log is not pruned");
+                }
+                tokio::time::sleep(PRUNE).await;
+            }
+        }))
     }
 }
 

@@ -18,6 +18,7 @@ use axum::{
 };
 use events::{AthleteId, Partition};
 use log::{IdempotencyKey, Keep, Kept, Log, Positions};
+use uuid::Uuid;
 use web::{Caller, Detail, Error, KeptAnswer};
 
 use crate::{
@@ -68,7 +69,7 @@ async fn carry_out(app: &App, request: Request, next: Next) -> Result<Response, 
     };
     let log = app.commands.log.clone();
     let owner = AthleteId::new(caller.athlete).map_err(Error::internal)?;
-    let key = hashed(&log, owner, &key, &said(&parts, &bytes)).await?;
+    let key = hashed(&log, owner, caller.actor, &key, &said(&parts, &bytes)).await?;
     let key = KeyInUse { key, kept: Arc::default() };
     if let Some(kept) = log.kept(owner, &key.key).await.map_err(database)? {
         return again(kept);
@@ -111,10 +112,11 @@ fn said(parts: &Parts, body: &[u8]) -> Vec<u8> {
     [parts.method.as_str().as_bytes(), target.as_bytes(), condition, body].join(&0)
 }
 
-/// What is known of a key that an athlete uses for their own commands.
+/// What is known of a key that an actor uses for commands about an athlete's affairs.
 pub(crate) async fn hashed(
     log: &Log,
     owner: AthleteId,
+    actor: Uuid,
     key: &str,
     said: &[u8],
 ) -> Result<IdempotencyKey, Error> {
@@ -123,7 +125,7 @@ pub(crate) async fn hashed(
         hash.ok_or_else(|| unavailable(log::AppendError::Erased))
     };
     Ok(IdempotencyKey {
-        actor: owner.uuid(),
+        actor,
         key: hash(&[b"idempotency key\0", key.as_bytes()].concat()).await?,
         said: hash(&[b"idempotent request\0", said].concat()).await?,
     })

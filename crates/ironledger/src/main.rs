@@ -1,5 +1,6 @@
 //! The program: one binary with a subcommand for every process of the product.
 
+mod access_log;
 mod accounts;
 mod announce;
 mod app;
@@ -38,6 +39,8 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let watched = !matches!(arguments.command, cli::Command::Api(_) | cli::Command::Projector(_));
+    // The only other choice of TLS would bring a second build of everything.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     telemetry::start(arguments.log_format, watched);
     arguments.command.run().await.unwrap_or_else(|error| {
         // One line with its causes: a backtrace would tell the person nothing.

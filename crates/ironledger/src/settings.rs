@@ -14,6 +14,9 @@ use log::{Database, Keys, MasterKey, Random, kafka::Kafka};
 use projector::Projection;
 use serde::{Deserialize, Serialize};
 use servers::{Account, Postgres};
+use web::limits::{Limits, Quotas};
+
+use crate::accounts::{Issuers, Mail, Mailer, Provider};
 
 /// The database within the private Postgres.
 pub(crate) const DATABASE: &str = "ironledger";
@@ -177,7 +180,8 @@ fn variable(name: &str) -> Result<String> {
 pub(crate) struct Secrets {
     /// Wraps the keys of personal data: base64 of 32 bytes.
     master_key: String,
-    /// Signs access tokens: base64 of at least 32 bytes.
+    /// Signs access tokens: base64 of at least 32 bytes. While keys are changed there are several, with
+    /// commas between: the first signs, all are good.
     token_key: String,
 }
 
@@ -188,7 +192,7 @@ impl Secrets {
             token_key: variable("IRONLEDGER_TOKEN_KEY")?,
         };
         secrets.master_key()?;
-        secrets.token_key()?;
+        secrets.token_keys()?;
         Ok(secrets)
     }
 
@@ -224,12 +228,148 @@ impl Secrets {
         MasterKey::from_base64(&self.master_key).map_err(anyhow::Error::msg)
     }
 
-    /// The key that signs access tokens.
-    pub(crate) fn token_key(&self) -> Result<Vec<u8>> {
-        let key = STANDARD.decode(self.token_key.trim()).context("the token key must be base64")?;
-        if key.len() < 32 {
-            bail!("the token key must be base64 of at least 32 bytes");
+    /// The keys of access tokens: the first signs, all are good.
+    pub(crate) fn token_keys(&self) -> Result<TokenKeys> {
+        let mut keys = Vec::new();
+        for text in self.token_key.split(',') {
+            let key = STANDARD.decode(text.trim()).context("token keys must be base64")?;
+            if key.len() < 32 {
+                bail!("token keys must be base64 of at least 32 bytes");
+            }
+            keys.push(key);
         }
-        Ok(key)
+        let others = keys.split_off(1);
+        let signing = keys.pop().context("there is no token key")?;
+        Ok(TokenKeys { signing, others })
     }
+}
+
+/// The keys of access tokens.
+pub(crate) struct TokenKeys {
+    pub(crate) signing: Vec<u8>,
+    /// Good too, while keys are changed.
+    pub(crate) others: Vec<Vec<u8>>,
+}
+
+/// How Redis is reached.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct OnRedis {
+    /// Address of the Redis in which processes share limits; without it each has its own.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
+
+    /// Before the names of keys in Redis.
+    #[arg(long, env = "REDIS_PREFIX", default_value = "ironledger")]
+    redis_prefix: String,
+}
+
+impl OnRedis {
+    /// Limits, shared there if there is one.
+    pub(crate) fn limits(&self, quotas: Quotas) -> Result<Limits> {
+        let url = self.redis_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
+        let redis = url.map(|url| (url, self.redis_prefix.as_str()));
+        // What the address is made of may be a password.
+        Limits::new(quotas, redis).map_err(|_| anyhow::anyhow!("REDIS_URL is no address of Redis"))
+    }
+}
+
+/// What stands around the HTTP interface: limits and where they are shared, mail, others who vouch
+/// for athletes, the billing service.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Surroundings {
+    #[command(flatten)]
+    redis: OnRedis,
+
+    /// Limits that differ from the defaults, such as free=60/1m,stats=100/1h.
+    #[arg(long, env = "IRONLEDGER_LIMITS")]
+    limits: Option<Quotas>,
+
+    /// How many proxies of your own stand in front: so many entries of X-Forwarded-For are believed.
+    #[arg(long, env = "IRONLEDGER_TRUSTED_HOPS", default_value_t = 0)]
+    pub(crate) trusted_hops: usize,
+
+    /// What programs of your own say in X-Internal-Bypass to have no limits.
+    #[arg(long, env = "IRONLEDGER_BYPASS_KEY", hide_env_values = true)]
+    bypass_key: Option<String>,
+
+    /// What the billing service signs its notices with.
+    #[arg(long, env = "IRONLEDGER_BILLING_KEY", hide_env_values = true)]
+    billing_key: Option<String>,
+
+    /// The mail server: smtp:// or smtps://, with user and password.
+    #[arg(long, env = "IRONLEDGER_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+
+    /// A folder that mail goes into in place of a server: for who develops.
+    #[arg(long, env = "IRONLEDGER_MAIL_FOLDER", conflicts_with = "smtp_url")]
+    mail_folder: Option<PathBuf>,
+
+    /// Who mail is from.
+    #[arg(long, env = "IRONLEDGER_MAIL_FROM", default_value = "Ironledger <no-reply@localhost>")]
+    mail_from: String,
+
+    /// Address of the app, for links in mails.
+    #[arg(long, env = "IRONLEDGER_APP_URL")]
+    app_url: Option<String>,
+
+    /// A JSON file of the issuers that athletes can sign in by (docs/security.md).
+    #[arg(long, env = "IRONLEDGER_OIDC")]
+    oidc: Option<PathBuf>,
+}
+
+/// A shorter secret can be guessed.
+const SHORTEST_SECRET: usize = 32;
+
+impl Surroundings {
+    /// The limits.
+    pub(crate) fn limits(&self) -> Result<Limits> {
+        self.redis.limits(self.limits.clone().unwrap_or_default())
+    }
+
+    /// The secret that lifts limits.
+    pub(crate) fn bypass_key(&self) -> Result<Option<String>> {
+        long_enough("IRONLEDGER_BYPASS_KEY", self.bypass_key.as_ref())
+    }
+
+    /// The secret of the billing service.
+    pub(crate) fn billing_key(&self) -> Result<Option<String>> {
+        long_enough("IRONLEDGER_BILLING_KEY", self.billing_key.as_ref())
+    }
+
+    /// Puts mail into a folder, where nothing else is said.
+    pub(crate) fn mail_into(&mut self, folder: PathBuf) {
+        if self.smtp_url.is_none() && self.mail_folder.is_none() {
+            self.mail_folder = Some(folder);
+        }
+    }
+
+    /// How mail is sent.
+    pub(crate) fn mail(&self) -> Result<Mail> {
+        let server = self.smtp_url.as_deref().filter(|url| !url.is_empty());
+        let mailer = match (server, &self.mail_folder) {
+            (Some(url), _) => Mailer::smtp(url)?,
+            (None, Some(folder)) => Mailer::folder(folder.clone())?,
+            (None, None) => return Ok(Mail::none()),
+        };
+        let app = self.app_url.clone().filter(|url| !url.is_empty());
+        Mail::new(mailer, &self.mail_from, app)
+    }
+
+    /// Who vouches for athletes.
+    pub(crate) fn issuers(&self) -> Result<Issuers> {
+        let Some(file) = &self.oidc else { return Ok(Issuers::none()) };
+        let text = fs::read_to_string(file)
+            .with_context(|| format!("{} cannot be read", file.display()))?;
+        let providers: Vec<Provider> = serde_json::from_str(&text)
+            .with_context(|| format!("{} is no list of issuers", file.display()))?;
+        Issuers::new(providers)
+    }
+}
+
+fn long_enough(name: &str, secret: Option<&String>) -> Result<Option<String>> {
+    let secret = secret.filter(|secret| !secret.is_empty());
+    if secret.is_some_and(|secret| secret.len() < SHORTEST_SECRET) {
+        bail!("{name} must have at least {SHORTEST_SECRET} characters");
+    }
+    Ok(secret.cloned())
 }

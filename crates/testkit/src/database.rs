@@ -74,6 +74,11 @@ impl Database {
         Self { server, name }
     }
 
+    /// Its name, which no other has.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The address for the owner of everything, who may do anything.
     pub fn owner_url(&self) -> String {
         self.url(self.server.get_username())

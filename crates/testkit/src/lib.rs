@@ -8,8 +8,10 @@
 
 pub mod api;
 mod database;
+pub mod issuer;
 mod kafka;
 pub mod laws;
+pub mod mail;
 pub mod oracle;
 pub mod process;
 pub mod public;
@@ -19,5 +21,5 @@ pub mod years;
 pub use api::{Answer, Client, Method, PASSWORD, bench, email, new_id};
 pub use database::{Database, MASTER_KEY};
 pub use kafka::{Kafka, prove_complete};
-pub use process::{App, Process, TOKEN_KEY, eventually};
+pub use process::{App, BYPASS_KEY, Process, SECRETS, TOKEN_KEY, eventually};
 pub use public::prove_chain;

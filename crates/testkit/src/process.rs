@@ -15,6 +15,16 @@ use crate::{Client, Database, MASTER_KEY};
 /// Base64 of 32 bytes: what signs the access tokens of test processes.
 pub const TOKEN_KEY: &str = "dGVzdCB0b2tlbiBrZXkgdGVzdCB0b2tlbiBrZXkgISE=";
 
+/// What test clients say so that no limits hold for them.
+pub const BYPASS_KEY: &str = "test bypass key, of which nobody knows";
+
+/// What processes of a test are told of secrets.
+pub const SECRETS: [(&str, &str); 3] = [
+    ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
+    ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
+    ("IRONLEDGER_BYPASS_KEY", BYPASS_KEY),
+];
+
 /// Whatever takes longer has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -45,7 +55,8 @@ impl Process {
         let file = File::create(&output).expect("a file for the output");
         let same = file.try_clone().expect("the same file for errors");
         let mut command = Command::new(binary);
-        for name in ["DATABASE_URL", "IRONLEDGER_LISTEN", "IRONLEDGER_LOG", "KAFKA_BROKERS"] {
+        let ours = ["DATABASE_URL", "IRONLEDGER_LISTEN", "IRONLEDGER_LOG", "KAFKA_BROKERS"];
+        for name in ours.into_iter().chain(["REDIS_URL"]) {
             command.env_remove(name);
         }
         command.args(arguments).envs(environment.iter().copied());
@@ -131,6 +142,8 @@ pub struct App {
     pub projector: Option<Process>,
     /// The process that announces records.
     pub emitter: Option<Process>,
+    /// What `api` processes have in their environment besides.
+    environment: Vec<(String, String)>,
     /// Dropped last, when nobody uses it any more.
     pub database: Database,
 }
@@ -138,7 +151,12 @@ pub struct App {
 impl App {
     /// Everything that is needed to log and to read history.
     pub async fn start(binary: &Path) -> Self {
-        let mut app = Self::without_projector(binary).await;
+        Self::start_with(binary, &[]).await
+    }
+
+    /// The same with more in the environment of `api` processes.
+    pub async fn start_with(binary: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut app = Self::api_alone(binary, environment).await;
         app.start_projector();
         app.start_emitter();
         let client = app.client();
@@ -151,14 +169,29 @@ impl App {
 
     /// The `api` process alone: commands work, queries have no read model.
     pub async fn without_projector(binary: &Path) -> Self {
+        Self::api_alone(binary, &[]).await
+    }
+
+    async fn api_alone(binary: &Path, environment: &[(&str, &str)]) -> Self {
         let database = Database::fresh().await;
-        let (api, url) = start_api(binary, &database).await;
-        Self { binary: binary.to_owned(), url, api, projector: None, emitter: None, database }
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<(String, String)> = environment.iter().map(own).collect();
+        let (api, url) = start_api(binary, &database, &environment).await;
+        let binary = binary.to_owned();
+        Self { binary, url, api, projector: None, emitter: None, environment, database }
     }
 
     /// Starts one more `api` process on the same database, and answers its address too.
     pub async fn another_api(&self) -> (Process, String) {
-        start_api(&self.binary, &self.database).await
+        self.another_api_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn another_api_with(&self, environment: &[(&str, &str)]) -> (Process, String) {
+        let more = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment: Vec<(String, String)> =
+            self.environment.iter().cloned().chain(more).collect();
+        start_api(&self.binary, &self.database, &environment).await
     }
 
     /// Starts a projector of all models, in place of the one that runs.
@@ -196,6 +229,20 @@ impl App {
         self.client().register(&crate::email(), "Europe/Paris").await
     }
 
+    /// The same athlete with a role or tier, signed in again: `grant(&athlete, &["--tier", "pro"])`.
+    pub async fn grant(&self, athlete: &Client, what: &[&str]) -> Client {
+        let email = athlete.email.as_deref().expect("an athlete who has registered");
+        let arguments = [&["admin", "grant", "--email", email], what].concat();
+        let (status, said) = self.run(&arguments).await;
+        assert!(status.success(), "{said}");
+        athlete.signed_in_again().await
+    }
+
+    /// An athlete in Paris who has paid.
+    pub async fn pro_athlete(&self) -> Client {
+        self.grant(&self.athlete().await, &["--tier", "pro"]).await
+    }
+
     /// What the processes logged as errors: nothing, unless something is broken.
     pub fn errors(&self) -> Vec<String> {
         let outputs = [Some(&self.api), self.projector.as_ref(), self.emitter.as_ref()];
@@ -206,17 +253,31 @@ impl App {
     }
 }
 
-async fn start_api(binary: &Path, database: &Database) -> (Process, String) {
-    let mut api = start(binary, &["api", "--listen", "127.0.0.1:0"], &database.api_url());
+async fn start_api(
+    binary: &Path,
+    database: &Database,
+    environment: &[(String, String)],
+) -> (Process, String) {
+    let url = database.api_url();
+    // Keys in Redis are each database's own, unless a test says otherwise.
+    let redis = std::env::var("REDIS_URL").unwrap_or_default();
+    let mut all = vec![("REDIS_URL", redis.as_str()), ("REDIS_PREFIX", database.name())];
+    all.extend(environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let mut api = start_with(binary, &["api", "--listen", "127.0.0.1:0"], &url, &all);
     let url = api.listening().await;
     (api, url)
 }
 
 fn start(binary: &Path, arguments: &[&str], url: &str) -> Process {
-    let environment = [
-        ("DATABASE_URL", url),
-        ("IRONLEDGER_MASTER_KEY", MASTER_KEY),
-        ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY),
-    ];
-    Process::start(binary, arguments, &environment)
+    start_with(binary, arguments, url, &[])
+}
+
+fn start_with(
+    binary: &Path,
+    arguments: &[&str],
+    url: &str,
+    environment: &[(&str, &str)],
+) -> Process {
+    let database = [("DATABASE_URL", url)];
+    Process::start(binary, arguments, &[&database, &SECRETS[..], environment].concat())
 }

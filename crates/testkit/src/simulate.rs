@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use events::{
     Actor, AthleteId, AthleteRegistered, BodyweightCorrected, BodyweightId, BodyweightMeasured,
-    BodyweightRemoved, Channel, CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted,
-    ExerciseTraits, FormScore, Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked,
-    Partition, Personal, Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps,
-    SetConfirmed, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Sex,
-    Side, Stream, Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing, Weight,
-    WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
-    WorkoutId, WorkoutStarted,
+    BodyweightRemoved, Channel, CoachAccepted, CoachInvited, CoachingEnded, CoachingSide,
+    CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted, ExerciseTraits, FormScore,
+    Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked, Partition, Personal,
+    Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps, SetConfirmed,
+    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Sex, Side, Stream,
+    Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing, Weight, WeightUnit,
+    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutId,
+    WorkoutStarted,
 };
 use log::{Append, Log, NewEvent, Write};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -22,6 +23,8 @@ pub struct Simulator {
     rng: StdRng,
     now: Timestamp,
     lives: HashMap<AthleteId, Life>,
+    /// Invitations: which, by whom, and whom.
+    invitations: Vec<(Uuid, AthleteId, AthleteId)>,
 }
 
 /// What is told of an athlete beside workouts.
@@ -30,6 +33,7 @@ struct Life {
     profile: Version,
     body: Version,
     records: Version,
+    coaching: Version,
     weighings: Vec<BodyweightId>,
 }
 
@@ -46,7 +50,12 @@ impl Simulator {
     /// Athletes of a seed.
     pub fn new(seed: u64) -> Self {
         let now = "2026-01-01T06:00:00Z".parse().expect("a time");
-        Self { rng: StdRng::seed_from_u64(seed), now, lives: HashMap::new() }
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            now,
+            lives: HashMap::new(),
+            invitations: Vec::new(),
+        }
     }
 
     /// Registers athletes with their keys and lets each do so many workouts, in turns; the log has
@@ -92,6 +101,8 @@ impl Simulator {
             for (athlete, custom) in all.clone() {
                 self.workout(log, athlete, custom).await;
                 self.live(log, athlete).await;
+                let other = all[self.rng.random_range(0..all.len())].0;
+                self.coach(log, athlete, other.id).await;
             }
         }
         all.into_iter().map(|(athlete, _)| athlete).collect()
@@ -154,6 +165,34 @@ impl Simulator {
             let stream = Stream::records(athlete.id);
             self.append_at(log, athlete, stream, &mut life.records, &mut events).await;
         }
+        self.lives.insert(athlete.id, life);
+    }
+
+    /// An athlete asks another, answers somebody who asked them, or ends what there is.
+    async fn coach(&mut self, log: &Log, athlete: Athlete, other: AthleteId) {
+        let Some(mut life) = self.lives.remove(&athlete.id) else { return };
+        let mut said: Vec<Event> = Vec::new();
+        if self.rng.random_bool(0.6) {
+            let invitation = self.uuid();
+            self.invitations.push((invitation, athlete.id, other));
+            said.push(CoachInvited { invitation, client: other }.into());
+        }
+        let of_both = |(_, coach, client): &&_| *coach == athlete.id || *client == athlete.id;
+        let known: Vec<_> = self.invitations.iter().filter(of_both).copied().collect();
+        for (invitation, coach, client) in known {
+            let is_coach = coach == athlete.id;
+            if !is_coach && self.rng.random_bool(0.3) {
+                said.push(CoachAccepted { invitation, coach }.into());
+            }
+            if self.rng.random_bool(0.2) {
+                let by = if is_coach { CoachingSide::Coach } else { CoachingSide::Client };
+                let with = if is_coach { client } else { coach };
+                said.push(CoachingEnded { invitation, by, with }.into());
+                self.invitations.retain(|(known, ..)| *known != invitation);
+            }
+        }
+        let stream = Stream::coaching(athlete.id);
+        self.append_at(log, athlete, stream, &mut life.coaching, &mut said).await;
         self.lives.insert(athlete.id, life);
     }
 

@@ -40,6 +40,11 @@ impl Answer {
         Self { status: StatusCode::CREATED, location: Some(location.into()), ..self }
     }
 
+    /// 202: it is taken, and will be done.
+    pub fn accepted(self) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..self }
+    }
+
     /// The position of the log at which the answer stands.
     pub fn at(self, position: impl ToString) -> Self {
         Self { position: Some(position.to_string()), ..self }

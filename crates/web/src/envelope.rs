@@ -227,9 +227,7 @@ fn fill(response: &mut Response, content_type: &'static str, body: &impl Seriali
 fn of_status(status: StatusCode) -> Error {
     match status {
         StatusCode::NOT_FOUND => Error::new(status, "NOT_FOUND", "there is no such route"),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Error::new(status, "METHOD_NOT_ALLOWED", "the route does not take this method")
-        }
+        StatusCode::METHOD_NOT_ALLOWED => Error::method_not_allowed(),
         StatusCode::PAYLOAD_TOO_LARGE => {
             Error::new(status, "PAYLOAD_TOO_LARGE", "a request body takes at most 1 MiB")
         }

@@ -86,6 +86,12 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}"))
     }
 
+    /// 405: the path takes other methods.
+    pub fn method_not_allowed() -> Self {
+        let message = "the route does not take this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+    }
+
     /// 409: it contradicts what is there.
     pub fn conflict(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
@@ -104,6 +110,21 @@ impl Error {
         Self { retry_after: Some(retry_after), ..error }
     }
 
+    /// 429: the caller came too often, and may come back in so many seconds.
+    pub fn too_many(
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        retry_after: u64,
+    ) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, code, message);
+        Self { retry_after: Some(u32::try_from(retry_after).unwrap_or(u32::MAX)), ..error }
+    }
+
+    /// 403 for a reason that a program can tell from others.
+    pub fn forbidden_as(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
     /// 500: the caller learns nothing; the log gets the cause.
     pub fn internal(cause: impl fmt::Display) -> Self {
         let message = "something went wrong on our side";
@@ -117,6 +138,11 @@ impl Error {
             Some(cause) => format!("{self}: {cause}"),
             None => self.to_string(),
         }
+    }
+
+    /// The status that the caller is told.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
     }
 
     /// Whether the request is to blame, and sending it again cannot help.

@@ -1,24 +1,35 @@
 //! What all routes share: how requests are read, who is calling, and how answers look.
 //!
 //! No routes live here. [`envelope::wrap`] is the outermost layer of the application; handlers
-//! return an [`Answer`] or an [`Error`], and the layer gives both their final form.
+//! return an [`Answer`] or an [`Error`], and the layer gives both their final form. Within it,
+//! [`access::check`] stands in front of every route.
 
+pub mod access;
+pub mod address;
 mod answer;
-mod auth;
 mod body;
+mod caller;
 mod cursor;
 pub mod envelope;
 mod error;
 mod kept;
+pub mod limits;
+pub mod permissions;
 mod query;
 mod request;
+mod revoked;
+mod routes;
 mod shape;
+mod tokens;
 
 pub use answer::Answer;
-pub use auth::{Admin, Caller, Role, Tokens};
 pub use body::Json;
+pub use caller::{Caller, Credential, MaybeCaller, Role, Scope, Tier};
 pub use cursor::Cursor;
 pub use error::{Detail, Error};
 pub use kept::KeptAnswer;
 pub use query::{Limit, Path, Query};
 pub use request::{RequestInfo, header};
+pub use revoked::{Revocation, Revoked};
+pub use routes::Routes;
+pub use tokens::{Access, Tokens};

@@ -8,7 +8,7 @@ use axum::{
 };
 
 /// Ids of a request that come from its headers or are made on arrival.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestInfo {
     /// `X-Request-ID`, made here when the client sent none.
     pub request_id: Arc<str>,
@@ -28,10 +28,6 @@ impl<S: Sync> FromRequestParts<S> for RequestInfo {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts
-            .extensions
-            .get()
-            .cloned()
-            .unwrap_or_else(|| Self { request_id: "".into(), device: None }))
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
     }
 }

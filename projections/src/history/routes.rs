@@ -3,16 +3,14 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     http::HeaderMap,
-    routing::get,
 };
 use domain::library::{Library, fold};
 use events::{AthleteId, ExerciseId, Muscle, WeightUnit};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
-use web::{Answer, Caller, Cursor, Error, Limit, Query, Tokens};
+use web::{Answer, Caller, Cursor, Error, Limit, Query, Routes};
 
 use super::{
     History,
@@ -21,13 +19,12 @@ use super::{
 use crate::{Context, athlete::custom_exercises, context, days::Edge, represent::Workout};
 
 /// The routes of history.
-pub fn routes<S>() -> Router<S>
+pub fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
-    Tokens: FromRef<S>,
 {
-    Router::new().route("/v1/history", get(history)).route("/v1/workouts", get(workouts))
+    Routes::default().get("/v1/history", history).get("/v1/workouts", workouts)
 }
 
 #[derive(Debug, Deserialize)]

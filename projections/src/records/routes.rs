@@ -3,10 +3,8 @@
 use std::{borrow::Cow, cmp::Reverse};
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     http::HeaderMap,
-    routing::get,
 };
 use domain::{
     one_rep_max::Formula,
@@ -16,7 +14,7 @@ use events::{ExerciseId, Measurement, Number, SetId, Timestamp, WeightUnit, Work
 use rust_decimal::{Decimal, RoundingStrategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use web::{Answer, Caller, Detail, Error, Path, Query, Tokens};
+use web::{Answer, Caller, Detail, Error, Path, Query, Routes};
 
 use super::{
     Records,
@@ -32,17 +30,16 @@ use crate::{
 const LATEST: usize = 10;
 
 /// The routes of records.
-pub fn routes<S>() -> Router<S>
+pub fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
-    Tokens: FromRef<S>,
 {
-    Router::new()
-        .route("/v1/records", get(records))
-        .route("/v1/records/{exercise}", get(record))
-        .route("/v1/records/{exercise}/progression", get(progression))
-        .route("/v1/stats/personal-records", get(personal_records))
+    Routes::default()
+        .get("/v1/records", records)
+        .get("/v1/records/{exercise}", record)
+        .get("/v1/records/{exercise}/progression", progression)
+        .get("/v1/stats/personal-records", personal_records)
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,10 +6,8 @@ use std::{
 };
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     http::HeaderMap,
-    routing::get,
 };
 use chrono::{Datelike, Days, Months, NaiveDate};
 use domain::{Streak, streak_of_days, streak_of_weeks, week_of};
@@ -17,7 +15,7 @@ use events::{ExerciseId, Muscle, Number};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use web::{Answer, Caller, Error, Path, Query, Tokens};
+use web::{Answer, Caller, Error, Path, Query, Routes};
 
 use super::{Stats, fold::Counted, query::Training};
 use crate::{Context, context, represent::Exercise};
@@ -26,18 +24,17 @@ use crate::{Context, context, represent::Exercise};
 const LONGEST: u32 = 3660;
 
 /// The routes of stats.
-pub fn routes<S>() -> Router<S>
+pub fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
-    Tokens: FromRef<S>,
 {
-    Router::new()
-        .route("/v1/stats/overview", get(overview))
-        .route("/v1/stats/volume", get(volume))
-        .route("/v1/stats/exercises", get(exercises))
-        .route("/v1/stats/exercises/{exercise}", get(exercise))
-        .route("/v1/stats/muscles", get(muscles))
+    Routes::default()
+        .get("/v1/stats/overview", overview)
+        .get("/v1/stats/volume", volume)
+        .get("/v1/stats/exercises", exercises)
+        .get("/v1/stats/exercises/{exercise}", exercise)
+        .get("/v1/stats/muscles", muscles)
 }
 
 /// A number of local days up to today, or all of them.

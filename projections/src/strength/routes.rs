@@ -3,10 +3,8 @@
 use std::cmp::Reverse;
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     http::HeaderMap,
-    routing::get,
 };
 use domain::{
     points,
@@ -16,7 +14,7 @@ use events::{ExerciseId, Number, SetId, Sex, Timestamp, WeightUnit, WorkoutId};
 use rust_decimal::{Decimal, RoundingStrategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Caller, Error, Path, Query, Tokens};
+use web::{Answer, Caller, Error, Path, Query, Routes};
 
 use super::{
     Strength,
@@ -35,15 +33,14 @@ const BENCH_PRESS: &str = "bench-press-barbell";
 const DEADLIFT: &str = "deadlift-barbell";
 
 /// The routes of strength.
-pub fn routes<S>() -> Router<S>
+pub fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
-    Tokens: FromRef<S>,
 {
-    Router::new()
-        .route("/v1/stats/strength-levels", get(levels))
-        .route("/v1/stats/strength-levels/{exercise}", get(level))
+    Routes::default()
+        .get("/v1/stats/strength-levels", levels)
+        .get("/v1/stats/strength-levels/{exercise}", level)
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use servers::{Postgres, Settings};
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use testkit::{MASTER_KEY, Process, TOKEN_KEY};
+use testkit::{Process, SECRETS};
 use tokio::{
     sync::{Mutex as Part, OwnedMutexGuard},
     task::spawn_blocking,
@@ -115,7 +115,7 @@ impl World {
         let partitions: i64 =
             sqlx::query_scalar("select count(*) from log.partitions").fetch_one(&pool).await?;
 
-        let secrets = [("IRONLEDGER_MASTER_KEY", MASTER_KEY), ("IRONLEDGER_TOKEN_KEY", TOKEN_KEY)];
+        let secrets = SECRETS;
         let [brokers, prefix] = topic.environment();
         let fleet_is = [brokers, prefix, secrets[0]];
         let start = |name: String, arguments, url: &str, more: &[(&str, &str)]| {

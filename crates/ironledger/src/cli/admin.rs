@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use events::{Actor, Channel, Role, Tier, Timestamp};
 use log::Database;
 use sqlx::{Connection, PgConnection};
-use web::Role;
 
 use super::say;
 use crate::{
     app::App,
-    settings::{User, Where},
+    commands::{Origin, accounts::Grant},
+    settings::{Surroundings, User, Where},
 };
 
 #[derive(clap::Args)]
@@ -24,14 +25,20 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// Give an account a role; it holds from the next sign-in.
+    /// Give an account a role or a tier; it holds within a second.
     Grant {
         /// The account's e-mail address.
         #[arg(long)]
         email: String,
         /// athlete, coach or admin.
+        #[arg(long, required_unless_present = "tier")]
+        role: Option<Role>,
+        /// free or pro.
         #[arg(long)]
-        role: Role,
+        tier: Option<Tier>,
+        /// When the tier ends; never by default.
+        #[arg(long, requires = "tier")]
+        until: Option<Timestamp>,
     },
     /// Begin a new line of history: after a restore from a backup, before anything is appended.
     NewEpoch {
@@ -43,15 +50,30 @@ enum What {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.what {
-        What::Grant { email, role } => {
+        What::Grant { email, role, tier, until } => {
             let url = arguments.place.url(User::Api)?;
-            let database = Database::new(&url, "ironledger admin", 2)?;
-            let app = App::new(&database, &arguments.place.secrets()?)?;
-            let granted = app.accounts.grant(&email, role).await;
-            if !granted.map_err(|error| anyhow::anyhow!(error.in_full()))? {
+            let database = Database::new(&url, "ironledger admin", 4)?;
+            let app = App::new(&database, &arguments.place.secrets()?, &Surroundings::default())?;
+            app.check_master_key().await?;
+            let failed = |error: web::Error| anyhow::anyhow!(error.in_full());
+            let Some(known) = app.accounts.of_email(&email).await.map_err(failed)? else {
                 bail!("there is no account with the address {email}");
+            };
+            let actor = Actor::System("operator".to_owned());
+            let origin = Origin::new(known.athlete, known.partition, actor, Channel::System);
+            let mut told = Vec::new();
+            if let Some(role) = role {
+                let granted = app.commands.grant(&origin, Grant::Role(role)).await;
+                granted.map_err(failed)?;
+                told.push(role.to_string());
             }
-            say!("{email} is {} from the next sign-in", role.as_str());
+            if let Some(tier) = tier {
+                let grant = Grant::Tier { tier, until, notice: None };
+                app.commands.grant(&origin, grant).await.map_err(failed)?;
+                told.push(tier.to_string());
+            }
+            app.accounts.outdate_tokens(known.athlete).await.map_err(failed)?;
+            say!("{email} is {} from now on; signed in, they refresh", told.join(" and "));
         }
         What::NewEpoch { reason } => {
             let url = arguments.place.url(User::Owner)?;

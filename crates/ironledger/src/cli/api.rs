@@ -11,7 +11,7 @@ use super::say;
 use crate::{
     app::{self, App},
     metrics::MetricsAt,
-    settings::{User, Where},
+    settings::{Surroundings, User, Where},
 };
 
 #[derive(clap::Args)]
@@ -32,12 +32,15 @@ pub(crate) struct Arguments {
     peer_address: Option<String>,
 
     #[command(flatten)]
+    around: Surroundings,
+
+    #[command(flatten)]
     metrics: MetricsAt,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let database = Database::new(&arguments.place.url(User::Api)?, "ironledger api", 20)?;
-    let app = App::new(&database, &arguments.place.secrets()?)?;
+    let app = App::new(&database, &arguments.place.secrets()?, &arguments.around)?;
     app.check_master_key().await?;
     let stop = app::stop_signal()?;
     let observer = Observer::new(database.pool.clone(), MODELS);

@@ -13,7 +13,7 @@ use super::say;
 use crate::{
     app::App,
     commands::audit::{Auditor, Entry},
-    settings::{User, Where},
+    settings::{Surroundings, User, Where},
 };
 
 /// Who reads, as the athlete is told.
@@ -58,7 +58,7 @@ enum Subject {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let What::Show { subject, id, athlete, json } = arguments.what;
     let database = Database::new(&arguments.place.url(User::Api)?, "ironledger audit", 4)?;
-    let app = App::new(&database, &arguments.place.secrets()?)?;
+    let app = App::new(&database, &arguments.place.secrets()?, &Surroundings::default())?;
     app.check_master_key().await?;
     let Some((owner, partition)) = whose(&app, &athlete).await? else {
         bail!("there is no athlete {athlete}");
@@ -100,7 +100,7 @@ async fn whose(app: &App, athlete: &str) -> Result<Option<(AthleteId, Partition)
     let Some(account) = app.accounts.of_email(athlete).await.map_err(failed)? else {
         return Ok(None);
     };
-    Ok(Some((AthleteId::new(account.athlete)?, Partition(account.partition))))
+    Ok(Some((account.athlete, account.partition)))
 }
 
 fn failed(error: web::Error) -> anyhow::Error {

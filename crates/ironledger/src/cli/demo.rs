@@ -7,11 +7,12 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
-use events::{AthleteId, AthleteRegistered, Channel, ImportFormat, Partition, TimeZone, Units};
+use events::{Actor, AthleteRegistered, Channel, ImportFormat, TimeZone, Units};
 use tower::ServiceExt;
 
 use super::say;
 use crate::{
+    accounts::Arrival,
     app::App,
     commands::Origin,
     import::{self, hevy},
@@ -34,22 +35,17 @@ const SHOWN: usize = 700;
 pub(super) async fn show(app: &App, address: SocketAddr) -> Result<()> {
     let failed = |error: web::Error| anyhow!("{error}");
     let zone: TimeZone = TIME_ZONE.parse().map_err(anyhow::Error::msg)?;
-    let caller = match app.accounts.of_email(EMAIL).await.map_err(failed)? {
-        Some(caller) => caller,
+    let known = match app.accounts.of_email(EMAIL).await.map_err(failed)? {
+        Some(known) => known,
         None => {
             let registered = AthleteRegistered { time_zone: zone, units: Units::default() };
-            app.accounts.register(EMAIL, PASSWORD, registered, None).await.map_err(failed)?.0
+            let by_hand = Arrival::default();
+            let made = app.accounts.register(EMAIL, PASSWORD, registered, None, &by_hand).await;
+            made.map_err(failed)?.0
         }
     };
-    let origin = Origin {
-        athlete: AthleteId::new(caller.athlete)?,
-        partition: Partition(caller.partition),
-        channel: Channel::Import,
-        device: None,
-        request: None,
-        if_match: None,
-        key: None,
-    };
+    let actor = Actor::Athlete(known.athlete);
+    let origin = Origin::new(known.athlete, known.partition, actor, Channel::Import);
     let export = hevy::read(SAMPLE.as_bytes(), zone.0).context("the sample cannot be read")?;
     let report = import::take(&app.commands, &origin, ImportFormat::Hevy, export, |_| {}).await;
     let report = report.map_err(|interrupted| anyhow!(interrupted.why))?;
@@ -59,7 +55,9 @@ pub(super) async fn show(app: &App, address: SocketAddr) -> Result<()> {
         report.sets_known,
     );
 
-    let token = app.tokens.issue(caller).map_err(failed)?;
+    let begun = app.accounts.begin_session(known, "demo", &Arrival::default()).await;
+    let session = begun.map_err(failed)?.session;
+    let (token, _) = app.accounts.token(known, session).await.map_err(failed)?;
     say!("\nA token for the demo athlete, good for 15 minutes:\n\nTOKEN={token}\n");
     say!("Requests to try, with their answers. The ids make them safe to send again.");
     let show = async |method, path: &str, after: Option<&str>, body: Option<&str>| {

@@ -10,9 +10,10 @@ use projections::MODELS;
 use projector::{Observer, State};
 use servers::Postgres;
 use sqlx::{Connection, PgConnection};
+use web::limits::Quotas;
 
 use super::say;
-use crate::settings::{OnKafka, User, Where, data_folder};
+use crate::settings::{OnKafka, OnRedis, User, Where, data_folder};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     kafka: OnKafka,
+
+    #[command(flatten)]
+    redis: OnRedis,
 }
 
 /// Tells findings, and remembers whether any was bad.
@@ -78,6 +82,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 ),
             }
         }
+    }
+    match arguments.redis.limits(Quotas::default())?.is_shared().await {
+        None => findings.good("there is no Redis: each `api` process limits by itself"),
+        Some(true) => findings.good("Redis answers: `api` processes share limits"),
+        Some(false) => findings.bad(
+            "Redis does not answer: each `api` process limits by itself",
+            "start it, or put REDIS_URL right",
+        ),
     }
     Ok(if findings.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, anyhow, bail};
-use events::{AthleteId, Channel, ImportFormat, Partition, TimeZone};
+use events::{Actor, Channel, ImportFormat, TimeZone};
 use indicatif::{ProgressBar, ProgressStyle};
 use log::Database;
 
@@ -12,7 +12,7 @@ use crate::{
     app::App,
     commands::Origin,
     import::{self, hevy},
-    settings::{User, Where},
+    settings::{Surroundings, User, Where},
 };
 
 /// The exit code when some rows were not taken.
@@ -53,21 +53,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let export = export.with_context(|| format!("cannot import {}", file.display()))?;
 
     let database = Database::new(&arguments.place.url(User::Api)?, "ironledger import", 8)?;
-    let app = App::new(&database, &arguments.place.secrets()?)?;
+    let app = App::new(&database, &arguments.place.secrets()?, &Surroundings::default())?;
     app.check_master_key().await?;
     let account = app.accounts.of_email(&arguments.athlete).await;
     let Some(account) = account.map_err(|error| anyhow!(error.in_full()))? else {
         bail!("there is no account with the address {}", arguments.athlete);
     };
-    let origin = Origin {
-        athlete: AthleteId::new(account.athlete)?,
-        partition: Partition(account.partition),
-        channel: Channel::Import,
-        device: None,
-        request: None,
-        if_match: None,
-        key: None,
-    };
+    let actor = Actor::Athlete(account.athlete);
+    let origin = Origin::new(account.athlete, account.partition, actor, Channel::Import);
     // Shown on a terminal only.
     let bar = ProgressBar::new(u64::try_from(export.rows)?);
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {per_sec}, {eta} left")?;

@@ -56,9 +56,21 @@ pub(crate) enum Command {
     Log(log::Arguments),
     /// Show everything that happened to a set or a workout; recorded where its athlete sees it.
     Audit(audit::Arguments),
+    /// Print which routes there are, and who may call them.
+    #[command(hide = true)]
+    Permissions,
     /// Say what is reachable, what is missing, and what to do.
     Doctor(doctor::Arguments),
 }
+
+/// Says something to the person at the terminal; one who has gone away misses it.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
 
 impl Command {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
@@ -79,16 +91,11 @@ impl Command {
             Self::Contracts(arguments) => contracts::run(arguments).await,
             Self::Log(arguments) => log::run(arguments).await,
             Self::Audit(arguments) => audit::run(arguments).await,
+            Self::Permissions => {
+                say!("{}", crate::routes::permissions::page().trim_end());
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Doctor(arguments) => doctor::run(arguments).await,
         }
     }
 }
-
-/// Says something to the person at the terminal; one who has gone away misses it.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
-pub(crate) use say;

@@ -22,7 +22,7 @@ use crate::{
     announce::Emitter,
     app::{self, App},
     metrics::MetricsAt,
-    settings::{DATABASE, Secrets, User, data_folder},
+    settings::{DATABASE, Secrets, Surroundings, User, data_folder},
 };
 
 #[derive(clap::Args)]
@@ -40,10 +40,13 @@ pub(crate) struct Arguments {
     demo: bool,
 
     #[command(flatten)]
+    around: Surroundings,
+
+    #[command(flatten)]
     metrics: MetricsAt,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+pub(crate) async fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let folder = data_folder(arguments.data.as_deref())?;
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     // Before anything is started: two servers on one folder would be one too many.
@@ -51,6 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     // The port too, so that a taken one is told before the database starts.
     let listener = app::listen(&arguments.listen).await?;
     let secrets = Secrets::of_folder_or_new(&folder, &Random::system())?;
+    arguments.around.mail_into(folder.join("mail"));
     let stop = app::stop_signal()?;
 
     say!("starting Postgres as {} in {}", Account::unprivileged()?.name(), folder.display());
@@ -79,7 +83,7 @@ async fn serve(
     let for_emitter = Database::new(&url(User::Emitter), "ironledger emitter", 3)?;
 
     // The projectors read the log of the application, and so hear of appends without a detour.
-    let app = App::new(&database, secrets)?;
+    let app = App::new(&database, secrets, &arguments.around)?;
     app.check_master_key().await?;
     let projecting = CancellationToken::new();
     let mut projections = JoinSet::new();

@@ -67,7 +67,7 @@ pub(crate) struct Auditor {
 impl From<&Origin> for Auditor {
     fn from(origin: &Origin) -> Self {
         Self {
-            actor: Actor::Athlete(origin.athlete),
+            actor: origin.actor.clone(),
             channel: origin.channel,
             device: origin.device.clone(),
             request: origin.request.clone(),

@@ -1,7 +1,9 @@
 //! From a command to events on the log: load, decide, append, and again if somebody was faster.
 
+pub(crate) mod accounts;
 pub(crate) mod athletes;
 pub(crate) mod audit;
+pub(crate) mod coaching;
 pub(crate) mod exercises;
 pub(crate) mod recording;
 pub(crate) mod requests;
@@ -41,14 +43,21 @@ pub(crate) struct Commands {
     pub(crate) exercises: Streams<domain::exercises::Exercises>,
     profiles: Streams<domain::profile::Profile>,
     bodies: Streams<domain::body::Body>,
+    standings: Streams<domain::account::Standing>,
+    coachings: Streams<domain::coaching::Coaching>,
     usuals: Usuals,
 }
 
 /// Who gives a command, and how it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
+    /// Whose affairs it is about.
     pub(crate) athlete: AthleteId,
     pub(crate) partition: Partition,
+    /// Who gives it.
+    pub(crate) actor: Actor,
+    /// Whether the actor does so in place of the athlete.
+    pub(crate) on_behalf: bool,
     pub(crate) channel: Channel,
     pub(crate) device: Option<String>,
     pub(crate) request: Option<String>,
@@ -79,6 +88,8 @@ impl Commands {
             exercises: Streams::new(log.clone(), 20_000),
             profiles: Streams::new(log.clone(), 20_000),
             bodies: Streams::new(log.clone(), 5_000),
+            standings: Streams::new(log.clone(), 20_000),
+            coachings: Streams::new(log.clone(), 20_000),
             usuals,
             log,
             clock,
@@ -197,11 +208,23 @@ async fn answered<S>(
 }
 
 impl Origin {
+    /// A command of an actor about an athlete's affairs, from no device and under no key.
+    pub(crate) fn new(
+        athlete: AthleteId,
+        partition: Partition,
+        actor: Actor,
+        channel: Channel,
+    ) -> Self {
+        let (device, request, if_match, key) = (None, None, None, None);
+        let on_behalf = false;
+        Self { athlete, partition, actor, on_behalf, channel, device, request, if_match, key }
+    }
+
     fn metadata(&self, event: &Event, now: Timestamp, run: Uuid) -> Metadata {
         Metadata {
             occurred_at: occurred_at(event).unwrap_or(now),
-            actor: Actor::Athlete(self.athlete),
-            on_behalf_of: None,
+            actor: self.actor.clone(),
+            on_behalf_of: self.on_behalf.then_some(self.athlete),
             channel: self.channel,
             device: self.device.clone(),
             request: self.request.clone(),

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::State,
-    routing::{get, post},
-};
+use axum::extract::State;
 use domain::{Patch, body::Body, profile::Profile};
 use events::{
     AthleteId, BodyweightId, Experience, Goal, Notifications, Number, Personal, Privacy, Sex,
@@ -16,7 +12,7 @@ use log::Positions;
 use projections::represent::{ShownWeight, show_weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Cursor, Error, Json, Limit, Path, Query};
+use web::{Answer, Cursor, Error, Json, Limit, Path, Query, Routes};
 
 use super::{etag, tagged};
 use crate::{
@@ -28,12 +24,15 @@ use crate::{
     },
 };
 
-pub(super) fn routes() -> Router<App> {
-    const ONE: &str = "/v1/athletes/me/measurements/{id}";
-    Router::new()
-        .route("/v1/athletes/me", get(show).patch(change))
-        .route("/v1/athletes/me/measurements", post(measure).get(measurements))
-        .route(ONE, get(measurement).patch(correct).delete(remove))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .get("/v1/athletes/me", show)
+        .patch("/v1/athletes/me", change)
+        .post("/v1/athletes/me/measurements", measure)
+        .get("/v1/athletes/me/measurements", measurements)
+        .get("/v1/athletes/me/measurements/{id}", measurement)
+        .patch("/v1/athletes/me/measurements/{id}", correct)
+        .delete("/v1/athletes/me/measurements/{id}", remove)
 }
 
 /// An athlete, as they see themselves.

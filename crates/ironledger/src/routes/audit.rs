@@ -1,10 +1,10 @@
 //! `GET /v1/audit/…`: what happened to a set or a workout, and who read that of another.
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use events::{AthleteId, AuditRead, AuditSubject, Partition, SetId, Version, WorkoutId};
 use serde::Deserialize;
 use uuid::Uuid;
-use web::{Answer, Caller, Cursor, Error, Limit, Path, Query, Role};
+use web::{Answer, Caller, Cursor, Error, Limit, Path, Query, Role, Routes};
 
 use crate::{
     accounts::Accounts,
@@ -12,11 +12,11 @@ use crate::{
     commands::{Commands, Origin, audit::Auditor},
 };
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/audit/sets/{id}", get(set))
-        .route("/v1/audit/workouts/{id}", get(workout))
-        .route("/v1/audit/reads", get(reads))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .get("/v1/audit/sets/{id}", set)
+        .get("/v1/audit/workouts/{id}", workout)
+        .get("/v1/audit/reads", reads)
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use domain::{
     exercises,
     library::{self, Difficulty, Library},
@@ -13,17 +13,18 @@ use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Cursor, Error, Json, Limit, Path, Query};
+use web::{Answer, Cursor, Error, Json, Limit, Path, Query, Routes};
 
 use crate::{
     app::App,
     commands::{Commands, Loaded, Origin, exercises::CreateExercise},
 };
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/exercises", get(list).post(create))
-        .route("/v1/exercises/{exercise}", get(show))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .get("/v1/exercises", list)
+        .post("/v1/exercises", create)
+        .get("/v1/exercises/{exercise}", show)
 }
 
 #[derive(Debug, Deserialize)]

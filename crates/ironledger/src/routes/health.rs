@@ -1,17 +1,14 @@
 //! `/livez`, `/readyz` and `/health`: is the process alive, and can it do its work?
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use projections::Context;
 use serde::Serialize;
-use web::{Answer, Detail, Error};
+use web::{Answer, Detail, Error, Routes};
 
 use crate::app::{App, Models};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/health", get(ready))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default().get("/livez", live).get("/readyz", ready).get("/health", ready)
 }
 
 #[derive(Serialize)]

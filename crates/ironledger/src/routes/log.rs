@@ -1,24 +1,24 @@
 //! `GET /v1/log`: the log itself, for those who run the place.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
-use axum::{
-    Router,
-    extract::{RawQuery, State},
-    routing::get,
-};
+use axum::extract::{RawQuery, State};
 use events::{AthleteId, Partition, Stream, Timestamp};
 use log::{Filter, Place};
 use serde::{Deserialize, Deserializer, de};
-use web::{Admin, Answer, Cursor, Detail, Error, Limit, Query};
+use uuid::Uuid;
+use web::{Answer, Caller, Cursor, Detail, Error, Limit, Query, Routes};
 
+use super::admin::looked_at;
 use crate::{
+    access_log::AccessLog,
+    accounts::Arrival,
     app::App,
     commands::{Commands, unreadable},
 };
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/log", get(page))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default().get("/v1/log", page)
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +42,9 @@ struct LogQuery {
 /// and so may have found nothing yet where it goes on.
 async fn page(
     State(commands): State<Commands>,
-    _: Admin,
+    State(access_log): State<AccessLog>,
+    caller: Caller,
+    arrival: Arrival,
     RawQuery(text): RawQuery,
 ) -> Result<Answer, Error> {
     let Query(query) = Query::<LogQuery>::joining("type", text.as_deref().unwrap_or_default())?;
@@ -60,6 +62,12 @@ async fn page(
     let after = query.cursor.map(|cursor| cursor.0);
     let found = commands.log.reader().search(&filter, after, query.limit.0).await;
     let found = found.map_err(unreadable)?;
+    // Each of them learns of it; whom the query names, the door has written down.
+    let named = [Some(caller.actor), query.athlete.map(AthleteId::uuid)];
+    let owners: BTreeSet<Uuid> = found.events.iter().map(|event| event.owner).collect();
+    let others = owners.into_iter().filter(|owner| !named.contains(&Some(*owner)));
+    let seen: Vec<_> = others.map(|owner| looked_at(&caller, &arrival, owner)).collect();
+    access_log.record(&seen).await?;
     let next = found.next.map(|place| Cursor(place).encode());
     Ok(Answer::ok(&found.events)?.list(found.events.len(), next))
 }

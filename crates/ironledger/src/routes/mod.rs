@@ -1,45 +1,84 @@
 //! The routes of commands, sign-in and health; those of read models live beside the models.
 
+mod access;
+mod admin;
 mod athletes;
 mod audit;
 mod auth;
+mod billing;
+mod coaching;
 mod exercises;
 mod health;
+mod keys;
 mod log;
 mod models;
+mod oidc;
+pub(crate) mod permissions;
+mod sessions;
 mod workouts;
 
+use std::convert::Infallible;
+
 use axum::{
-    Router,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, MatchedPath},
     http::{HeaderMap, header, request::Parts},
     middleware,
 };
-use events::{AthleteId, Channel, Partition, Version};
+use events::{Actor, AthleteId, Channel, Partition, Version};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use web::{Answer, Caller, Detail, Error, RequestInfo};
+use web::{
+    Answer, Caller, Detail, Error, RequestInfo, Routes,
+    access::{CameFrom, Lifted},
+};
 
-use crate::{app::App, commands::Origin, idempotency};
+use crate::{accounts::Arrival, app::App, commands::Origin, idempotency};
 
 /// Every route of the product.
-pub(crate) fn all(app: &App) -> Router<App> {
-    let commands = Router::new()
+pub(crate) fn all(app: &App) -> Routes<App> {
+    let commands = Routes::default()
         .merge(workouts::routes())
         .merge(exercises::routes())
-        .merge(athletes::routes());
+        .merge(athletes::routes())
+        .merge(coaching::routes());
     let once = middleware::from_fn_with_state(app.clone(), idempotency::once);
-    Router::new()
-        .merge(commands.route_layer(once))
+    commands
+        .map(|router| router.route_layer(once))
         .merge(auth::routes())
+        .merge(sessions::routes())
+        .merge(keys::routes())
+        .merge(oidc::routes())
+        .merge(billing::routes())
+        .merge(admin::routes())
+        .merge(access::routes())
         .merge(health::routes())
         .merge(log::routes())
         .merge(audit::routes())
         .merge(models::routes())
+        .merge(projections::coaching::routes())
         .merge(projections::history::routes())
         .merge(projections::records::routes())
         .merge(projections::stats::routes())
         .merge(projections::strength::routes())
+}
+
+/// How a request came that wants to sign in, or the like.
+impl FromRequestParts<App> for Arrival {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let info = RequestInfo::from_request_parts(parts, app).await?;
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        Ok(Self {
+            address: parts.extensions.get::<CameFrom>().and_then(|from| from.0),
+            device: info.device,
+            user_agent: agent.map(str::to_owned),
+            request: info.request_id.to_string(),
+            route: format!("{} {path}", parts.method),
+            lifted: parts.extensions.get::<Lifted>().is_some_and(|lifted| lifted.0),
+        })
+    }
 }
 
 /// An answer with the tag of the stream that it shows.
@@ -62,9 +101,12 @@ impl FromRequestParts<App> for Origin {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let caller = Caller::from_request_parts(parts, app).await?;
         let Ok(info) = RequestInfo::from_request_parts(parts, app).await;
+        let actor = AthleteId::new(caller.actor).map_err(Error::internal)?;
         Ok(Self {
             athlete: AthleteId::new(caller.athlete).map_err(Error::internal)?,
             partition: Partition(caller.partition),
+            actor: Actor::Athlete(actor),
+            on_behalf: caller.is_acting(),
             channel: Channel::Api,
             device: info.device,
             request: Some(info.request_id.to_string()),

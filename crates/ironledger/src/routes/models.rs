@@ -1,18 +1,18 @@
 //! `GET /v1/admin/projections`: how far the read models are, for those who run the place.
 
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use projections::database;
-use web::{Admin, Answer, Error};
+use web::{Answer, Error, Routes};
 
 use crate::app::{App, Models};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/admin/projections", get(models))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default().get("/v1/admin/projections", models)
 }
 
 /// Lag, rate and what is set aside, by model and partition. Rates are those since the last look,
 /// which is a few seconds ago at most.
-async fn models(State(models): State<Models>, _: Admin) -> Result<Answer, Error> {
+async fn models(State(models): State<Models>) -> Result<Answer, Error> {
     let all = models.look().await.map_err(database)?;
     Ok(Answer::ok(&all)?.list(all.len(), None))
 }

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::State,
-    routing::{get, patch, post, put},
-};
+use axum::extract::State;
 use domain::{Totals, workout::Workout};
 use events::{ExerciseId, SetId, WeightUnit, WorkoutId};
 use log::Positions;
 use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Error, Json, Path, Query};
+use web::{Answer, Error, Json, Path, Query, Routes};
 
 use super::{etag, tagged};
 use crate::{
@@ -27,15 +23,18 @@ use crate::{
     shown,
 };
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/workouts", post(start))
-        .route("/v1/workouts/{id}", get(show).patch(change).delete(discard))
-        .route("/v1/workouts/{id}/complete", post(complete))
-        .route("/v1/workouts/{id}/sets", post(log_set))
-        .route("/v1/workouts/{id}/sets/{set}", patch(correct_set).delete(remove_set))
-        .route("/v1/workouts/{id}/sets/{set}/confirm", post(confirm_set))
-        .route("/v1/workouts/{id}/exercises/{exercise}", put(note_exercise))
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .post("/v1/workouts", start)
+        .get("/v1/workouts/{id}", show)
+        .patch("/v1/workouts/{id}", change)
+        .delete("/v1/workouts/{id}", discard)
+        .post("/v1/workouts/{id}/complete", complete)
+        .post("/v1/workouts/{id}/sets", log_set)
+        .patch("/v1/workouts/{id}/sets/{set}", correct_set)
+        .delete("/v1/workouts/{id}/sets/{set}", remove_set)
+        .post("/v1/workouts/{id}/sets/{set}/confirm", confirm_set)
+        .put("/v1/workouts/{id}/exercises/{exercise}", note_exercise)
 }
 
 /// Starts a workout.

@@ -67,6 +67,8 @@ fn event(
         StreamKind::Audit => "`audit-<athlete id>`",
         StreamKind::Body => "`body-<athlete id>`",
         StreamKind::Records => "`records-<athlete id>`",
+        StreamKind::Account => "`account-<athlete id>`",
+        StreamKind::Coaching => "`coaching-<athlete id>`",
         StreamKind::Other(_) => return Err("a type of a stream that is not known".into()),
     };
     writeln!(page, "\n## {}\n{meaning}\n", kind.name)?;

@@ -1,0 +1,63 @@
+//! Commands about what an account may do and has paid for.
+
+use domain::account::{self, Standing};
+use events::{AthleteId, Event, Notice, Partition, Role, Stream, Tier, Timestamp};
+use web::Error;
+
+use super::{Commands, Failure, Origin, State, unseen};
+
+impl State for Standing {
+    fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
+        let mut state = state.unwrap_or_default();
+        state.evolve(event);
+        Some(state)
+    }
+}
+
+/// What an account is granted.
+#[derive(Debug, Clone)]
+pub(crate) enum Grant {
+    Role(Role),
+    Tier { tier: Tier, until: Option<Timestamp>, notice: Option<Notice> },
+}
+
+impl Commands {
+    /// What an account may do and has paid for, as the log has it now.
+    pub(crate) async fn standing(
+        &self,
+        athlete: AthleteId,
+        partition: Partition,
+    ) -> Result<Standing, Error> {
+        let loaded = self.standings.read(athlete, partition, Stream::account(athlete)).await?;
+        Ok(loaded.state.clone().unwrap_or_default())
+    }
+
+    /// Grants an account something. Who tells of it afterwards ends the tokens that say otherwise.
+    pub(crate) async fn grant(&self, origin: &Origin, grant: Grant) -> Result<(), Error> {
+        let stream = Stream::account(origin.athlete);
+        let nothing = Standing::default();
+        let granted = self
+            .execute(
+                &self.standings,
+                origin,
+                stream,
+                None,
+                |loaded, _| {
+                    let standing = loaded.state.as_ref().unwrap_or(&nothing);
+                    Ok(match &grant {
+                        Grant::Role(role) => account::grant_role(standing, *role),
+                        Grant::Tier { tier, until, notice } => {
+                            account::grant_tier(standing, *tier, *until, notice.clone())
+                        }
+                    })
+                },
+                unseen,
+            )
+            .await;
+        match granted {
+            Ok(_) => Ok(()),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Stale(_)) => Err(Error::stale(&())),
+        }
+    }
+}

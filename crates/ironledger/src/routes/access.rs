@@ -1,0 +1,65 @@
+//! `GET /v1/athletes/me/access` and `GET /v1/admin/access`: who came in, was refused, or looked.
+
+use axum::extract::State;
+use events::AthleteId;
+use serde::Deserialize;
+use uuid::Uuid;
+use web::{Answer, Caller, Cursor, Error, Limit, Query, Routes};
+
+use super::auth::athlete;
+use crate::{
+    access_log::{AccessLog, Filter},
+    app::App,
+};
+
+pub(super) fn routes() -> Routes<App> {
+    Routes::default().get("/v1/athletes/me/access", own).get("/v1/admin/access", all)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnQuery {
+    cursor: Option<Cursor<Uuid>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// What happened at the door about the caller's own account and data, the newest first.
+async fn own(
+    State(log): State<AccessLog>,
+    caller: Caller,
+    Query(query): Query<OwnQuery>,
+) -> Result<Answer, Error> {
+    page(&log, Some(athlete(&caller)?), query.cursor, query.limit).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllQuery {
+    /// Whose; everybody's, and nobody's in particular, by default.
+    athlete: Option<AthleteId>,
+    cursor: Option<Cursor<Uuid>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// The same of everybody.
+async fn all(State(log): State<AccessLog>, Query(query): Query<AllQuery>) -> Result<Answer, Error> {
+    page(&log, query.athlete, query.cursor, query.limit).await
+}
+
+async fn page(
+    log: &AccessLog,
+    athlete: Option<AthleteId>,
+    cursor: Option<Cursor<Uuid>>,
+    limit: Limit,
+) -> Result<Answer, Error> {
+    // What just happened is there, too.
+    log.flush().await;
+    let before = cursor.map(|cursor| cursor.0);
+    let mut entries = log.entries(Filter { athlete, before, limit: limit.0 + 1 }).await?;
+    let more = entries.len() > limit.0;
+    entries.truncate(limit.0);
+    let next = entries.last().filter(|_| more).map(|last| Cursor(last.id).encode());
+    Ok(Answer::ok(&entries)?.list(entries.len(), next))
+}

@@ -1,0 +1,151 @@
+//! `/v1/admin/accounts…`: accounts, for who runs the place.
+
+use axum::extract::State;
+use events::{Actor, AthleteId, Channel, Role, Tier, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use web::{
+    Answer, Caller, Error, Json, Path, Query, Routes,
+    access::{Seen, What},
+};
+
+use super::sessions::Ended;
+use crate::{
+    access_log::AccessLog,
+    accounts::{Accounts, Arrival, SessionEnd},
+    app::App,
+    commands::{Commands, Origin, accounts::Grant},
+};
+
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .get("/v1/admin/accounts", find)
+        .put("/v1/admin/accounts/{athlete}/role", grant_role)
+        .put("/v1/admin/accounts/{athlete}/tier", grant_tier)
+        .delete("/v1/admin/accounts/{athlete}/sessions", end_sessions)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Find {
+    email: Option<String>,
+    athlete: Option<AthleteId>,
+}
+
+/// The account of an address or an athlete, if there is one.
+async fn find(
+    State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
+    caller: Caller,
+    arrival: Arrival,
+    Query(query): Query<Find>,
+) -> Result<Answer, Error> {
+    let known = match (&query.email, query.athlete) {
+        (Some(email), _) => accounts.of_email(email).await?,
+        (None, Some(athlete)) => accounts.of_athlete(athlete).await?,
+        (None, None) => None,
+    };
+    let Some(known) = known else {
+        return Ok(Answer::ok(&[(); 0])?.list(0, None));
+    };
+    access_log.record(&[looked_at(&caller, &arrival, known.athlete.uuid())]).await?;
+    Ok(Answer::ok(&[accounts.about(known.athlete).await?])?.list(1, None))
+}
+
+/// An admin looks at somebody's affairs.
+pub(super) fn looked_at(caller: &Caller, arrival: &Arrival, athlete: Uuid) -> Seen {
+    Seen {
+        athlete: Some(athlete),
+        actor: Some(caller.actor),
+        what: What::AdminRead,
+        credential: Some(caller.credential),
+        route: arrival.route.clone(),
+        status: None,
+        address: arrival.address,
+        device: arrival.device.clone(),
+        request: arrival.request.clone(),
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GrantRole {
+    role: Role,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GrantTier {
+    tier: Tier,
+    /// When it ends; never by default.
+    until: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Granted {
+    athlete: AthleteId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<Tier>,
+}
+
+/// Lets an account do more, or less.
+async fn grant_role(
+    State(accounts): State<Accounts>,
+    State(commands): State<Commands>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(athlete): Path<AthleteId>,
+    body: Json<GrantRole>,
+) -> Result<Answer, Error> {
+    let role = body.good()?.role;
+    grant(&accounts, &commands, &caller, &arrival, athlete, Grant::Role(role)).await?;
+    Answer::ok(&Granted { athlete, role: Some(role), tier: None })
+}
+
+/// Gives an account a tier.
+async fn grant_tier(
+    State(accounts): State<Accounts>,
+    State(commands): State<Commands>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(athlete): Path<AthleteId>,
+    body: Json<GrantTier>,
+) -> Result<Answer, Error> {
+    let GrantTier { tier, until } = body.good()?;
+    let granting = Grant::Tier { tier, until, notice: None };
+    grant(&accounts, &commands, &caller, &arrival, athlete, granting).await?;
+    Answer::ok(&Granted { athlete, role: None, tier: Some(tier) })
+}
+
+async fn grant(
+    accounts: &Accounts,
+    commands: &Commands,
+    caller: &Caller,
+    arrival: &Arrival,
+    athlete: AthleteId,
+    grant: Grant,
+) -> Result<(), Error> {
+    let partition = accounts.partition_of(athlete).await?;
+    let partition = partition.ok_or_else(|| Error::not_found("athlete"))?;
+    let admin = AthleteId::new(caller.actor).map_err(Error::internal)?;
+    let mut origin = Origin::new(athlete, partition, Actor::Athlete(admin), Channel::Api);
+    origin.device = arrival.device.clone();
+    origin.request = Some(arrival.request.clone());
+    commands.grant(&origin, grant).await?;
+    accounts.outdate_tokens(athlete).await
+}
+
+/// Signs an account out everywhere.
+async fn end_sessions(
+    State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(athlete): Path<AthleteId>,
+) -> Result<Answer, Error> {
+    access_log.record(&[looked_at(&caller, &arrival, athlete.uuid())]).await?;
+    Answer::ok(&Ended { ended: accounts.end_sessions(athlete, SessionEnd::All).await? })
+}

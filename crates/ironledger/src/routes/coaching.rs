@@ -1,0 +1,94 @@
+//! `/v1/coaching/…`: asking, accepting and ending; the lists are those of the coaching projection.
+
+use axum::extract::State;
+use events::AthleteId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+use web::{Answer, Detail, Error, Json, Path, Routes};
+
+use crate::{
+    accounts::Accounts,
+    app::App,
+    commands::{Commands, Origin, coaching::Side},
+};
+
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .post("/v1/coaching/clients", invite)
+        .delete("/v1/coaching/clients/{athlete}", dismiss)
+        .post("/v1/coaching/coaches/{athlete}/accept", accept)
+        .delete("/v1/coaching/coaches/{athlete}", leave)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Invite {
+    /// Whom to ask, by id …
+    athlete: Option<AthleteId>,
+    /// … or by username.
+    username: Option<String>,
+}
+
+/// Asks an athlete to be the caller's client.
+async fn invite(
+    State(commands): State<Commands>,
+    State(accounts): State<Accounts>,
+    origin: Origin,
+    body: Json<Invite>,
+) -> Result<Answer, Error> {
+    let client = match body.good()? {
+        Invite { athlete: Some(athlete), username: None } => Some(athlete),
+        Invite { athlete: None, username: Some(name) } => accounts.of_username(&name).await?,
+        _ => {
+            let message = "must be given, or username, and not both";
+            return Err(Error::validation(vec![Detail::new("athlete", message)]));
+        }
+    };
+    let client = client.ok_or_else(|| Error::not_found("athlete"))?;
+    commands.invite_client(&origin, side(&accounts, client).await?).await
+}
+
+/// Withdraws an invitation, or ends what came of it.
+async fn dismiss(
+    State(commands): State<Commands>,
+    State(accounts): State<Accounts>,
+    origin: Origin,
+    Path(client): Path<AthleteId>,
+) -> Result<Answer, Error> {
+    commands.dismiss_client(&origin, side(&accounts, client).await?).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Accept {
+    /// The invitation that is accepted: another one of the same coach is not.
+    invitation: Uuid,
+}
+
+/// Accepts an invitation.
+async fn accept(
+    State(commands): State<Commands>,
+    State(accounts): State<Accounts>,
+    origin: Origin,
+    Path(coach): Path<AthleteId>,
+    body: Json<Accept>,
+) -> Result<Answer, Error> {
+    let invitation = body.good()?.invitation;
+    commands.accept_coach(&origin, side(&accounts, coach).await?, invitation).await
+}
+
+/// Declines an invitation, or ends what came of it, at once.
+async fn leave(
+    State(commands): State<Commands>,
+    State(accounts): State<Accounts>,
+    origin: Origin,
+    Path(coach): Path<AthleteId>,
+) -> Result<Answer, Error> {
+    commands.leave_coach(&origin, side(&accounts, coach).await?).await
+}
+
+async fn side(accounts: &Accounts, athlete: AthleteId) -> Result<Side, Error> {
+    let partition = accounts.partition_of(athlete).await?;
+    partition.map(|partition| (athlete, partition)).ok_or_else(|| Error::not_found("athlete"))
+}

@@ -1,0 +1,177 @@
+//! Who may call which route: the table that the door reads, and that is tested and documented.
+
+use std::sync::LazyLock;
+
+use axum::http::Method;
+use web::{
+    Scope::{ProfileRead, ProfileWrite, TrainingRead, TrainingWrite},
+    permissions::{Rule, Takes, Who},
+};
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
+
+/// Every route of the product.
+pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let reads = |path| Rule::athlete(GET, path).scope(TrainingRead).for_clients();
+    let stats = |path| reads(path).takes(Takes::Stats);
+    let trains = |method, path| Rule::athlete(method, path).scope(TrainingWrite).for_clients();
+    vec![
+        // For probes.
+        Rule::anyone(GET, "/livez").takes(Takes::Nothing),
+        Rule::anyone(GET, "/readyz").takes(Takes::Nothing),
+        Rule::anyone(GET, "/health").takes(Takes::Nothing),
+        // Coming in.
+        Rule::anyone(POST, "/v1/auth/register").takes(Takes::Mail),
+        Rule::anyone(POST, "/v1/auth/login"),
+        Rule::anyone(POST, "/v1/auth/refresh"),
+        Rule::anyone(POST, "/v1/auth/logout"),
+        Rule::anyone(POST, "/v1/auth/password/forgot").takes(Takes::Mail),
+        Rule::anyone(POST, "/v1/auth/password/reset"),
+        Rule::anyone(POST, "/v1/auth/email/verify"),
+        Rule::anyone(GET, "/v1/auth/oidc"),
+        Rule::anyone(POST, "/v1/auth/oidc/{issuer}/start"),
+        Rule::anyone(POST, "/v1/auth/oidc/{issuer}/finish"),
+        Rule::anyone(POST, "/v1/billing/notices"),
+        // One's account.
+        Rule::athlete(GET, "/v1/auth/account"),
+        Rule::athlete(POST, "/v1/auth/password"),
+        Rule::athlete(POST, "/v1/auth/email/verification").takes(Takes::Mail),
+        Rule::athlete(GET, "/v1/auth/sessions"),
+        Rule::athlete(DELETE, "/v1/auth/sessions"),
+        Rule::athlete(DELETE, "/v1/auth/sessions/{id}"),
+        Rule::athlete(GET, "/v1/auth/keys"),
+        Rule::athlete(POST, "/v1/auth/keys"),
+        Rule::athlete(DELETE, "/v1/auth/keys/{id}"),
+        Rule::athlete(GET, "/v1/auth/identities"),
+        Rule::athlete(POST, "/v1/auth/identities/unlink"),
+        Rule::athlete(GET, "/v1/athletes/me/access"),
+        // Oneself.
+        Rule::athlete(GET, "/v1/athletes/me").scope(ProfileRead),
+        Rule::athlete(PATCH, "/v1/athletes/me").scope(ProfileWrite),
+        Rule::athlete(GET, "/v1/athletes/me/measurements").scope(ProfileRead),
+        Rule::athlete(POST, "/v1/athletes/me/measurements").scope(ProfileWrite),
+        Rule::athlete(GET, "/v1/athletes/me/measurements/{id}").scope(ProfileRead),
+        Rule::athlete(PATCH, "/v1/athletes/me/measurements/{id}").scope(ProfileWrite),
+        Rule::athlete(DELETE, "/v1/athletes/me/measurements/{id}").scope(ProfileWrite),
+        // Training.
+        reads("/v1/exercises"),
+        reads("/v1/exercises/{exercise}"),
+        trains(POST, "/v1/exercises").pro(),
+        reads("/v1/workouts"),
+        reads("/v1/workouts/{id}"),
+        trains(POST, "/v1/workouts"),
+        trains(PATCH, "/v1/workouts/{id}"),
+        trains(DELETE, "/v1/workouts/{id}"),
+        trains(POST, "/v1/workouts/{id}/complete"),
+        trains(POST, "/v1/workouts/{id}/sets"),
+        trains(PATCH, "/v1/workouts/{id}/sets/{set}"),
+        trains(DELETE, "/v1/workouts/{id}/sets/{set}"),
+        trains(POST, "/v1/workouts/{id}/sets/{set}/confirm"),
+        trains(PUT, "/v1/workouts/{id}/exercises/{exercise}"),
+        // What came of it.
+        reads("/v1/history"),
+        reads("/v1/records"),
+        reads("/v1/records/{exercise}"),
+        reads("/v1/records/{exercise}/progression"),
+        stats("/v1/stats/overview"),
+        stats("/v1/stats/volume"),
+        stats("/v1/stats/exercises"),
+        stats("/v1/stats/exercises/{exercise}"),
+        stats("/v1/stats/muscles"),
+        stats("/v1/stats/personal-records"),
+        stats("/v1/stats/strength-levels"),
+        stats("/v1/stats/strength-levels/{exercise}"),
+        // Coaching.
+        Rule::coach(GET, "/v1/coaching/clients"),
+        Rule::coach(POST, "/v1/coaching/clients"),
+        Rule::coach(DELETE, "/v1/coaching/clients/{athlete}"),
+        Rule::athlete(GET, "/v1/coaching/coaches"),
+        Rule::athlete(POST, "/v1/coaching/coaches/{athlete}/accept"),
+        Rule::athlete(DELETE, "/v1/coaching/coaches/{athlete}"),
+        // Audit.
+        Rule::athlete(GET, "/v1/audit/sets/{id}").scope(TrainingRead),
+        Rule::athlete(GET, "/v1/audit/workouts/{id}").scope(TrainingRead),
+        Rule::athlete(GET, "/v1/audit/reads"),
+        // For who runs the place.
+        Rule::admin(GET, "/v1/log"),
+        Rule::admin(GET, "/v1/admin/projections"),
+        Rule::admin(GET, "/v1/admin/access"),
+        Rule::admin(GET, "/v1/admin/accounts"),
+        Rule::admin(PUT, "/v1/admin/accounts/{athlete}/role"),
+        Rule::admin(PUT, "/v1/admin/accounts/{athlete}/tier"),
+        Rule::admin(DELETE, "/v1/admin/accounts/{athlete}/sessions"),
+    ]
+});
+
+/// The table as a page of the docs shows it.
+pub(crate) fn page() -> String {
+    let mut page = String::from(
+        "# Who may call which route\n\nMade by `cargo xtask permissions` from the table that the door reads \
+         (`crates/ironledger/src/routes/permissions.rs`). A route that is not in it is\nclosed. *API key* is the scope \
+         that a key must have, if keys are let in; *for a client* says whether a coach may name one in\n\
+         `X-Acting-For`; *limits* what a request takes besides one of the caller's.\n\n\
+         | route | who | API key | for a client | pro | limits |\n|---|---|---|---|---|---|\n",
+    );
+    for rule in TABLE.iter() {
+        let who = match rule.who {
+            Who::Anyone => "everybody",
+            Who::Athlete => "athletes",
+            Who::Coach => "coaches",
+            Who::Admin => "admins",
+        };
+        let key = rule.scope.map_or("no", |scope| scope.as_str());
+        let key = if rule.who == Who::Anyone { "" } else { key };
+        let yes = |is_so| if is_so { "yes" } else { "" };
+        let takes = match rule.takes {
+            Takes::Nothing => "none",
+            Takes::One => "",
+            Takes::Stats => "stats",
+            Takes::Mail => "mail",
+        };
+        page += &format!(
+            "| `{} {}` | {who} | {key} | {} | {} | {takes} |\n",
+            rule.method,
+            rule.path,
+            yes(rule.for_clients),
+            yes(rule.pro),
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use log::{Database, Random};
+
+    use super::TABLE;
+    use crate::{
+        app::App,
+        routes,
+        settings::{Secrets, Surroundings},
+    };
+
+    /// What is served is in the table, and what is in the table is served.
+    #[tokio::test]
+    async fn every_route_is_in_the_table_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = Secrets::of_folder_or_new(folder.path(), &Random::system()).unwrap();
+        // Nothing is sent to a database before the first question.
+        let database = Database::new("postgres://nobody@localhost/nothing", "test", 1).unwrap();
+        let app = App::new(&database, &secrets, &Surroundings::default()).unwrap();
+        let (_, served) = routes::all(&app).into_parts();
+        let served: Vec<(String, &str)> =
+            served.into_iter().map(|(method, path)| (method.to_string(), path)).collect();
+        let listed: Vec<(String, &str)> =
+            TABLE.iter().map(|rule| (rule.method.to_string(), rule.path)).collect();
+        let set =
+            |routes: &[(String, &'static str)]| -> BTreeSet<_> { routes.iter().cloned().collect() };
+        assert_eq!(set(&served), set(&listed));
+        assert_eq!(served.len(), listed.len(), "none twice");
+    }
+}

@@ -1,0 +1,1 @@
+create index sides_other on sides (other, is_coach);
