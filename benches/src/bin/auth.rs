@@ -111,7 +111,8 @@ async fn main() -> Result<()> {
     let world = World::start(&product, &redis).await?;
     let (known, unknown) = world.refused(arguments.tries).await?;
     let auc = higher(&known, &unknown);
-    let (known_ms, unknown_ms) = (percentile(&sorted(&known), 50), percentile(&sorted(&unknown), 50));
+    let (known_ms, unknown_ms) =
+        (percentile(&sorted(&known), 50), percentile(&sorted(&unknown), 50));
     println!(
         "sign-in: tries={} known_p50_ms={known_ms:.3} unknown_p50_ms={unknown_ms:.3} \
          known_slower={auc:.3}",

@@ -188,7 +188,8 @@ impl App {
 
     /// The same with more in its environment.
     pub async fn another_api_with(&self, environment: &[(&str, &str)]) -> (Process, String) {
-        let more = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let more =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let environment: Vec<(String, String)> =
             self.environment.iter().cloned().chain(more).collect();
         start_api(&self.binary, &self.database, &environment).await
