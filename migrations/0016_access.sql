@@ -16,7 +16,9 @@ alter table accounts.accounts
 create table accounts.sessions (
     id uuid primary key,
     athlete uuid not null references accounts.accounts,
-    -- SHA-256 of the refresh token that is good.
+    -- In every refresh token of the session: whoever has it had one.
+    family bytea not null,
+    -- SHA-256 of the secret of the refresh token that is good.
     secret bytea not null,
     begun_at timestamptz not null,
     used_at timestamptz not null,

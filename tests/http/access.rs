@@ -1,5 +1,6 @@
 //! The log of access: who came in, was refused, or looked, as the athlete and an admin see it.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use testkit::{App, Client, PASSWORD};
@@ -91,6 +92,13 @@ async fn events_that_an_admin_finds_are_written_down_for_whose_they_are() {
     let all = admin.get("/v1/admin/access?limit=1").await.expect(200);
     assert_eq!(all.each("what"), ["sign_in_failed"]);
     assert_eq!(all.each("athlete"), [&Value::Null]);
+    // Who pages through everybody's entries is seen by each of them, once a page.
+    let before = entries(&ann).await.len();
+    admin.get("/v1/admin/access?limit=100").await.expect(200);
+    let after = entries(&ann).await;
+    assert_eq!((after.len(), &after[0]["what"]), (before + 1, &json!("admin_read")));
+    assert_eq!(after[0]["route"], "GET /v1/admin/access");
+    assert_eq!(after[0]["session"], Value::Null, "by what others are known is theirs");
 }
 
 #[tokio::test]
@@ -132,7 +140,9 @@ async fn nobody_changes_what_was_written_down_and_nothing_secret_is_in_it() {
     .await
     .unwrap();
     let refresh = athlete.refresh_token.as_deref().unwrap().trim_start_matches("ilr_");
-    for secret in [PASSWORD, refresh, athlete.token.as_deref().unwrap()] {
+    let bytes = URL_SAFE_NO_PAD.decode(refresh).unwrap();
+    let hex: String = bytes[32..].iter().map(|byte| format!("{byte:02x}")).collect();
+    for secret in [PASSWORD, refresh, &hex, athlete.token.as_deref().unwrap()] {
         assert!(everything.iter().all(|row| !row.contains(secret)), "{everything:?}");
         assert!(!app.api.output().contains(secret));
     }

@@ -143,7 +143,7 @@ async fn what_cannot_be_asked_is_told() {
     ask(json!({ "athlete": id(&coach) })).await.refused(409, "OWN_COACH");
     ask(json!({ "athlete": new_id() })).await.refused(404, "NOT_FOUND");
     ask(json!({ "username": "nobody.of.that.name" })).await.refused(404, "NOT_FOUND");
-    for body in [json!({}), json!({ "athlete": new_id(), "username": "x" })] {
+    for body in [json!({}), json!({ "athlete": new_id(), "username": "xavier" })] {
         assert_eq!(ask(body).await.refused(400, "VALIDATION_ERROR").error_fields(), ["athlete"]);
     }
     athlete.post("/v1/coaching/clients", json!({})).await.refused(403, "FORBIDDEN");

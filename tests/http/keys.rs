@@ -1,5 +1,6 @@
 //! API keys: what they are for, and nothing else.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use testkit::{App, Client, bench};
@@ -52,13 +53,17 @@ async fn a_key_is_shown_once_and_kept_as_a_hash() {
     let listed = athlete.get("/v1/auth/keys").await.expect(200);
     assert!(listed.list()[0]["used_at"].is_string());
 
-    let secret = client.token.as_deref().unwrap().trim_start_matches("ilk_");
+    // As it is shown, and as bytes are.
+    let text = client.token.as_deref().unwrap().trim_start_matches("ilk_");
+    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+    let hex: String = bytes[16..].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
     let rows: Vec<String> = sqlx::query_scalar("select k::text from accounts.keys k")
         .fetch_all(&mut owner)
         .await
         .unwrap();
-    assert!(rows.iter().all(|row| !row.contains(secret)), "{rows:?}");
+    assert!(rows.iter().all(|row| !row.contains(text) && !row.contains(&hex)), "{rows:?}");
+    assert!(rows[0].contains("\\x"), "bytes are shown so: {rows:?}");
 
     for wrong in [&client.token.clone().unwrap()[..40], "ilk_", "ilk_AAAA", "ilk_€"] {
         client.with_token(wrong).get("/v1/history").await.expect(401);
@@ -97,6 +102,13 @@ async fn a_deleted_key_is_dead_and_bad_ones_are_not_made() {
         let refused = athlete.post("/v1/auth/keys", body).await.refused(400, "VALIDATION_ERROR");
         assert_eq!(refused.error_fields(), ["expires_at", "scopes"]);
     }
+    let soon = log::Clock::system().now().shifted(chrono::TimeDelta::hours(1)).unwrap();
+    let body = json!({ "name": "brief", "scopes": ["training:read"], "expires_at": soon });
+    let made = athlete.post("/v1/auth/keys", body).await.expect(201);
+    let brief = athlete.with_token(made.data()["secret"].as_str().unwrap());
+    app.database.run("update accounts.keys set expires_at = now() where name = 'brief'").await;
+    brief.get("/v1/history").await.refused(401, "KEY_INVALID");
+
     // A tier that is granted holds for a key that is known already.
     let (_, writes) = key(&athlete, &["training:write"]).await;
     let exercise = json!({

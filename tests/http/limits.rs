@@ -75,6 +75,11 @@ async fn limits_are_shared_by_processes_and_told() {
     let made = lifted.post("/v1/auth/keys", body).await.expect(201);
     let key = lifted.limited().with_token(made.data()["secret"].as_str().unwrap());
     assert_eq!(number(&key.get("/v1/workouts").await, "ratelimit-limit"), 10);
+    let body = json!({ "name": "l", "scopes": ["training:read"] });
+    let made = lifted.post("/v1/auth/keys", body).await.expect(201);
+    let second = lifted.limited().with_token(made.data()["secret"].as_str().unwrap());
+    let left = number(&second.get("/v1/workouts").await, "ratelimit-remaining");
+    assert_eq!(left, 8, "all keys of an athlete share what is theirs");
     let stats = app.athlete().await.limited();
     let (taken, refused) = until_refused(&stats, "/v1/stats/overview", 6).await;
     assert_eq!((taken, number(&refused, "ratelimit-limit")), (5, 5));
@@ -154,6 +159,10 @@ async fn guessing_passwords_ends_soon_for_the_account_and_for_the_address() {
         let answer = maker.post("/v1/auth/register", body).await;
         assert_eq!(answer.status, if n < 4 { 201 } else { 429 });
     }
+    // Not even with a token of an account that was made before.
+    let known = app.athlete().await.limited().with("x-forwarded-for", "192.0.4.1");
+    let body = json!({ "email": email(), "password": PASSWORD, "time_zone": "UTC" });
+    known.post("/v1/auth/register", body).await.refused(429, "RATE_LIMITED");
     // Who is not known, and guesses tokens, has one by the address.
     let nobody = from("192.0.5.1").with_token("rubbish");
     for _ in 0..30 {

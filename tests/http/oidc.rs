@@ -119,7 +119,7 @@ async fn accounts_are_linked_by_their_owners_and_by_proven_addresses_alone() {
     let refused = world.sign_in(&nobody, claims.clone(), Signs::Issuer).await;
     refused.refused(409, "EMAIL_NOT_VERIFIED");
     let token = world.mail.nth_to(&address, 1).await.token();
-    nobody.post("/v1/auth/email/verify", json!({ "token": token })).await.expect(200);
+    squatter.post("/v1/auth/email/verify", json!({ "token": token })).await.expect(200);
     let linked = world.sign_in(&nobody, claims, Signs::Issuer).await.expect(200);
     assert_eq!(linked.data()["athlete"], squatter.athlete.unwrap().to_string());
 
@@ -174,6 +174,16 @@ async fn what_the_issuer_did_not_say_is_refused() {
     // A code of another sign-in was made for another verifier.
     let (_, stolen, _) = world.begin(&nobody, good.clone(), Signs::Issuer).await;
     finish(&nobody, &stolen, &other_state, other_ticket).await.refused(401, "SIGN_IN_REFUSED");
+
+    // One that took too long; and with a token that is over, nobody links by mistake to a new account.
+    let (attempt, code, state) = world.begin(&nobody, good.clone(), Signs::Issuer).await;
+    world.app.database.run("update accounts.oidc_attempts set expires_at = now()").await;
+    let ticket = attempt["ticket"].as_str().unwrap();
+    finish(&nobody, &code, &state, ticket).await.refused(400, "SIGN_IN_UNKNOWN");
+    let (attempt, code, state) = world.begin(&athlete, good.clone(), Signs::Issuer).await;
+    athlete.post("/v1/auth/logout", json!({})).await.expect(200);
+    let ticket = attempt["ticket"].as_str().unwrap();
+    finish(&athlete, &code, &state, ticket).await.refused(401, "TOKEN_REVOKED");
 
     let start = async |name: &str, uri: &str| {
         let body = json!({ "redirect_uri": uri });

@@ -58,7 +58,7 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     assert_eq!(history.list()[0]["feeling"]["soreness"]["hip_flexors"], 9);
 
     let mut stored = log_of(&app, &athlete, "payload").await;
-    assert_eq!(stored.len(), 10);
+    assert_eq!(stored.len(), 11, "among them the tier");
     stored.extend(log_of(&app, &athlete, "metadata").await);
     let history = ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"];
     let stats = ["athletes", "custom_exercises", "workouts", "weighings"];

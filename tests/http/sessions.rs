@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{Answer, App, Client, PASSWORD, TOKEN_KEY, eventually};
@@ -36,6 +37,15 @@ async fn a_refresh_token_is_good_once_and_its_second_use_ends_the_family() {
     // Other sessions of theirs go on.
     athlete.signed_in_again().await.get("/v1/auth/account").await.expect(200);
 
+    // Who only knows the session, which others may see, ends nothing by a token of their own making.
+    let session = athlete.signed_in_again().await;
+    let token = session.refresh_token.as_deref().unwrap().trim_start_matches("ilr_");
+    let mut forged = URL_SAFE_NO_PAD.decode(token).unwrap();
+    forged[16..].fill(7);
+    let forged = format!("ilr_{}", URL_SAFE_NO_PAD.encode(forged));
+    refresh(&session, &forged).await.refused(401, "REFRESH_TOKEN_INVALID");
+    session.get("/v1/auth/account").await.expect(200);
+
     for token in ["", "ilr_", "ilr_AAAA", "rubbish", &athlete.token.clone().unwrap()] {
         refresh(&athlete, token).await.refused(401, "REFRESH_TOKEN_INVALID");
     }
@@ -51,12 +61,15 @@ async fn a_refresh_whose_answer_was_lost_can_be_repeated_under_its_key() {
     let keyed = async |key: &str| {
         athlete.anonymously().keyed(key, Method::POST, "/v1/auth/refresh", body.clone()).await
     };
-    let first = keyed("mine").await.expect(200);
-    let again = keyed("mine").await.expect(200);
+    let mine = "a key that is not guessed".replace(' ', "-");
+    let guessed = keyed("refresh").await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(guessed.error_fields(), ["Idempotency-Key"]);
+    let first = keyed(&mine).await.expect(200);
+    let again = keyed(&mine).await.expect(200);
     assert_eq!(text(again.data(), "refresh_token"), text(first.data(), "refresh_token"));
     athlete.with_tokens(again.data()).get("/v1/auth/account").await.expect(200);
     // Who does not know the key is somebody else.
-    keyed("another").await.refused(401, "REFRESH_TOKEN_REUSED");
+    keyed(&mine.to_uppercase()).await.refused(401, "REFRESH_TOKEN_REUSED");
     refresh(&athlete, &text(first.data(), "refresh_token")).await.expect(401);
 }
 
@@ -192,27 +205,34 @@ async fn what_is_over_on_one_process_is_over_on_the_others_within_a_second() {
     let app = App::start(binary()).await;
     let (_other, url) = app.another_api().await;
     let athlete = app.athlete().await;
+    let admin = app.grant(&app.athlete().await, &["--role", "admin"]).await;
     for round in 0..5 {
-        let here = athlete.signed_in_again().await;
+        let (here, other) = (athlete.signed_in_again().await, athlete.signed_in_again().await);
         let there = here.at(&url);
         there.get("/v1/history").await.expect(200);
         match round {
-            0 => here.post("/v1/auth/logout", json!({})).await.expect(200),
-            1 => athlete.signed_in_again().await.delete("/v1/auth/sessions").await.expect(200),
+            0 => drop(here.post("/v1/auth/logout", json!({})).await.expect(200)),
+            1 => drop(other.delete("/v1/auth/sessions").await.expect(200)),
             2 => {
                 let body = json!({
                     "current_password": PASSWORD, "new_password": PASSWORD,
                 });
-                athlete.signed_in_again().await.post("/v1/auth/password", body).await.expect(200)
+                drop(other.post("/v1/auth/password", body).await.expect(200));
             }
             3 => {
                 refresh(&here, here.refresh_token.as_ref().unwrap()).await.expect(200);
-                refresh(&here, here.refresh_token.as_ref().unwrap()).await.expect(401)
+                refresh(&here, here.refresh_token.as_ref().unwrap()).await.expect(401);
             }
-            _ => {
-                let (_, _) = (app.grant(&athlete, &["--role", "coach"]).await, 0);
-                here.get("/v1/auth/account").await
-            }
+            _ => admin
+                .request(
+                    Method::PUT,
+                    &format!("/v1/admin/accounts/{}/role", athlete.athlete.unwrap()),
+                )
+                .json(&json!({ "role": "coach" }))
+                .send()
+                .await
+                .map(drop)
+                .unwrap(),
         };
         let ended = Instant::now();
         eventually("the end of it on the other process", async || {
@@ -223,6 +243,32 @@ async fn what_is_over_on_one_process_is_over_on_the_others_within_a_second() {
         there.get("/v1/history").await.refused(401, "TOKEN_REVOKED");
     }
     assert_eq!(app.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_over_and_an_athlete_has_a_hundred_sessions_at_most() {
+    let app = App::without_projector(binary()).await;
+    let athlete = app.athlete().await;
+    app.database.run("update accounts.sessions set expires_at = now()").await;
+    let token = athlete.refresh_token.as_ref().unwrap();
+    refresh(&athlete, token).await.refused(401, "REFRESH_TOKEN_INVALID");
+    assert!(athlete.get("/v1/auth/sessions").await.expect(200).list().is_empty());
+
+    let athlete = app.athlete().await;
+    app.database
+        .run(&format!(
+            "insert into accounts.sessions
+             select gen_random_uuid(), '{}', '', '', now(), now() - n * interval '1 day',
+                 now() + interval '1 day', 'password'
+             from generate_series(1, 120) n",
+            athlete.athlete.unwrap()
+        ))
+        .await;
+    let again = athlete.signed_in_again().await;
+    let sessions = again.get("/v1/auth/sessions").await.expect(200);
+    assert_eq!(sessions.list().len(), 100);
+    assert!(sessions.list()[0]["current"].as_bool().unwrap());
+    athlete.get("/v1/auth/account").await.expect(200);
 }
 
 #[tokio::test]
@@ -285,6 +331,8 @@ async fn signing_keys_change_without_a_token_refused() {
 async fn what_is_written_to_break_out_is_only_text() {
     let app = app().await;
     let athlete = app.athlete().await;
+    let coach = app.grant(&app.athlete().await, &["--role", "coach"]).await;
+    let admin = app.grant(&app.athlete().await, &["--role", "admin"]).await;
     let count = athlete.get("/v1/auth/sessions").await.expect(200).list().len();
     for text in [
         "' or '1'='1",
@@ -293,14 +341,23 @@ async fn what_is_written_to_break_out_is_only_text() {
         "%27%20or%201=1",
         "\u{1F4A3}\u{202e}",
     ] {
-        let login = json!({ "email": format!("a{}@b", text.replace(' ', "")), "password": text });
+        let login = json!({ "email": athlete.email, "password": text });
         app.client().post("/v1/auth/login", login).await.refused(401, "CREDENTIALS_WRONG");
+        let login = json!({ "email": format!("{text}@example.com"), "password": text });
+        let status = app.client().post("/v1/auth/login", login).await.status;
+        assert!([400, 401].contains(&status), "{text}: {status}");
         let reset = json!({ "token": text, "new_password": "long enough" });
         let reset = app.client().post("/v1/auth/password/reset", reset).await;
         reset.refused(400, "MAIL_TOKEN_INVALID");
         refresh(&athlete, text).await.refused(401, "REFRESH_TOKEN_INVALID");
         let unlink = json!({ "issuer": text, "subject": text });
-        athlete.post("/v1/auth/identities/unlink", unlink).await.refused(404, "NOT_FOUND");
+        let status = athlete.post("/v1/auth/identities/unlink", unlink).await.status;
+        assert!([400, 404].contains(&status), "{text}: {status}");
+        let ask = json!({ "username": text });
+        coach.post("/v1/coaching/clients", ask).await.refused(400, "VALIDATION_ERROR");
+    }
+    for path in ["/v1/admin/accounts?email=%00", "/v1/admin/accounts?email='%20or%201=1"] {
+        admin.get(path).await.refused(400, "VALIDATION_ERROR");
     }
     // Headers that claim something are text, too.
     let request = athlete

@@ -62,38 +62,36 @@ fn of_events(arguments: &[&OsStr]) -> Result<()> {
 
 /// `cargo xtask sample`: the history that the demo athlete has.
 pub(crate) fn sample(arguments: &[String]) -> Result<()> {
-    const NAME: &str = "sample-hevy.csv";
-    let check = wants_check(arguments)?;
-    let output = cargo(&["run", "-q", "-p", "ironledger-benches", "--bin", "sample"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo cannot be run")?;
-    if !output.status.success() {
-        return Err(Exit(cargo::code(output.status)).into());
-    }
-    let made = Files::from([(NAME.to_owned(), output.stdout)]);
-    let folder = root()?.join("docs/examples");
-    let mut stored = read(&folder)?;
-    stored.retain(|name, _| name == NAME);
-    settle("sample", check, &made, &stored, &folder)
+    let program = ["-p", "ironledger-benches", "--bin", "sample"];
+    printed("sample", arguments, &program, "docs/examples", "sample-hevy.csv")
 }
 
 /// `cargo xtask permissions`: the table of permissions in the docs.
 pub(crate) fn permissions(arguments: &[String]) -> Result<()> {
-    const NAME: &str = "permissions.md";
+    let program = ["-p", "ironledger", "--", "permissions"];
+    printed("permissions", arguments, &program, "docs", "permissions.md")
+}
+
+/// A file that is what a program prints.
+fn printed(
+    command: &str,
+    arguments: &[String],
+    program: &[&str],
+    folder: &str,
+    name: &str,
+) -> Result<()> {
     let check = wants_check(arguments)?;
-    let output = cargo(&["run", "-q", "-p", "ironledger", "--", "permissions"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo cannot be run")?;
+    let mut run = cargo(&["run", "-q"]);
+    let output = run.args(program).stderr(Stdio::inherit()).output();
+    let output = output.context("cargo cannot be run")?;
     if !output.status.success() {
         return Err(Exit(cargo::code(output.status)).into());
     }
-    let made = Files::from([(NAME.to_owned(), output.stdout)]);
-    let folder = root()?.join("docs");
+    let made = Files::from([(name.to_owned(), output.stdout)]);
+    let folder = root()?.join(folder);
     let mut stored = read(&folder)?;
-    stored.retain(|name, _| name == NAME);
-    settle("permissions", check, &made, &stored, &folder)
+    stored.retain(|known, _| known == name);
+    settle(command, check, &made, &stored, &folder)
 }
 
 /// Makes something by way of an empty folder, which is gone afterwards.

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use crate::Rejection;
 
-/// Most clients of a coach, those asked included.
-const CLIENTS: usize = 1000;
+/// Most clients of a coach, those asked included, and those who ended it and were not asked again.
+const CLIENTS: usize = 10_000;
 
-/// Most coaches of a client.
-const COACHES: usize = 20;
+/// Most coaches of a client, those included who ended it.
+const COACHES: usize = 1000;
 
 /// What an athlete said about coaching, as a coach and as a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Pair<'_> {
             let by = CoachingSide::Coach;
             events.push(CoachingEnded { invitation: stands, by, with: client }.into());
         } else if self.coach.1.clients.len() >= CLIENTS {
-            let message = "a coach has at most 1000 clients";
+            let message = "a coach has at most 10000 clients";
             return Err(Rejection::Conflict { code: "TOO_MANY_CLIENTS", message });
         }
         events.push(CoachInvited { invitation, client }.into());
@@ -111,7 +111,7 @@ impl Pair<'_> {
             return Ok(Vec::new());
         }
         if self.client.1.coaches.len() >= COACHES {
-            let message = "an athlete has at most 20 coaches";
+            let message = "an athlete has at most 1000 coaches";
             return Err(Rejection::Conflict { code: "TOO_MANY_COACHES", message });
         }
         Ok(vec![CoachAccepted { invitation, coach }.into()])

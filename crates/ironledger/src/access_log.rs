@@ -13,7 +13,10 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
-use web::{Credential, Error, access::Seen};
+use web::{
+    Credential, Error,
+    access::{Seen, What},
+};
 
 use crate::commands;
 
@@ -22,6 +25,9 @@ const WAITING: usize = 10_000;
 
 /// What is noted is written down within this time.
 const GATHER: Duration = Duration::from_millis(200);
+
+/// Use of keys, of which there is more, within this.
+const GATHER_KEYS: Duration = Duration::from_secs(10);
 
 /// Writes down what happened at the door, and shows it.
 #[derive(Clone)]
@@ -45,7 +51,7 @@ pub(crate) struct Entry {
     pub(crate) id: Uuid,
     happened_at: DateTime<Utc>,
     /// Whose affairs it was about.
-    athlete: Option<Uuid>,
+    pub(crate) athlete: Option<Uuid>,
     /// Who it was, where that is known.
     actor: Option<Uuid>,
     what: String,
@@ -58,6 +64,15 @@ pub(crate) struct Entry {
     request: String,
     /// The same again within the moment.
     times: i32,
+}
+
+impl Entry {
+    /// Leaves out the session or key of anybody but the reader.
+    pub(crate) fn hide_from(&mut self, reader: Uuid) {
+        if self.actor != Some(reader) {
+            (self.session, self.key) = (None, None);
+        }
+    }
 }
 
 /// What entries are to be shown.
@@ -157,40 +172,79 @@ struct Writer {
 
 impl Writer {
     async fn run(self, mut notes: mpsc::Receiver<Message>) {
-        let mut waiting = Vec::new();
-        while let Some(message) = notes.recv().await {
-            let mut entries: Vec<New> = Vec::new();
-            let mut known: HashMap<Same, usize> = HashMap::new();
-            let until = Instant::now() + GATHER;
-            let mut next = Some(message);
-            loop {
-                match next {
-                    Some(Message::Noted(seen, at)) => {
-                        let entry = *known.entry(Same::of(&seen)).or_insert(entries.len());
-                        match entries.get_mut(entry) {
-                            Some(entry) => entry.times += 1,
-                            None => entries.push(New { seen, at, times: 1 }),
+        let mut gathered = [Gathered::for_so_long(GATHER), Gathered::for_so_long(GATHER_KEYS)];
+        loop {
+            let due = gathered.iter().filter_map(Gathered::due).min();
+            let message = match due {
+                None => notes.recv().await,
+                Some(due) => match timeout_at(due, notes.recv()).await {
+                    Ok(message) => message,
+                    Err(_) => {
+                        let now = Instant::now();
+                        for some in &mut gathered {
+                            if some.due().is_some_and(|due| due <= now) {
+                                self.write(some).await;
+                            }
                         }
+                        continue;
                     }
-                    Some(Message::Flush(done)) => {
-                        waiting.push(done);
-                        break;
+                },
+            };
+            let [soon, keys] = &mut gathered;
+            match message {
+                Some(Message::Noted(seen, at)) => {
+                    let some = if seen.what == What::KeyUsed { keys } else { soon };
+                    some.take(seen, at);
+                    if some.entries.len() >= WAITING {
+                        self.write(some).await;
                     }
-                    None => break,
                 }
-                if entries.len() >= WAITING {
-                    break;
+                Some(Message::Flush(done)) => {
+                    self.write(soon).await;
+                    self.write(keys).await;
+                    let _ = done.send(());
                 }
-                next = timeout_at(until, notes.recv()).await.ok().flatten();
+                None => return,
             }
-            let first = self.random.uuid(self.clock.now());
-            if let Err(error) = write(&self.pool, first, &entries).await {
-                let entries = entries.len();
-                tracing::error!(%error, entries, "what happened is not written down");
-            }
-            for done in waiting.drain(..) {
-                let _ = done.send(());
-            }
+        }
+    }
+
+    async fn write(&self, gathered: &mut Gathered) {
+        let entries = gathered.entries.drain(..).collect::<Vec<_>>();
+        gathered.known.clear();
+        gathered.since = None;
+        let first = self.random.uuid(self.clock.now());
+        if let Err(error) = write(&self.pool, first, &entries).await {
+            let entries = entries.len();
+            tracing::error!(%error, entries, "what happened is not written down");
+        }
+    }
+}
+
+/// What happened lately, the same but once.
+struct Gathered {
+    patience: Duration,
+    since: Option<Instant>,
+    entries: Vec<New>,
+    known: HashMap<Same, usize>,
+}
+
+impl Gathered {
+    fn for_so_long(patience: Duration) -> Self {
+        Self { patience, since: None, entries: Vec::new(), known: HashMap::new() }
+    }
+
+    /// When it is to be written.
+    fn due(&self) -> Option<Instant> {
+        self.since.map(|since| since + self.patience)
+    }
+
+    fn take(&mut self, seen: Seen, at: Timestamp) {
+        self.since.get_or_insert_with(Instant::now);
+        let entry = *self.known.entry(Same::of(&seen)).or_insert(self.entries.len());
+        match self.entries.get_mut(entry) {
+            Some(entry) => entry.times += 1,
+            None => self.entries.push(New { seen, at, times: 1 }),
         }
     }
 }

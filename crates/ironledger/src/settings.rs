@@ -285,7 +285,7 @@ pub(crate) struct Surroundings {
     limits: Option<Quotas>,
 
     /// How many proxies of your own stand in front: so many entries of X-Forwarded-For are believed.
-    #[arg(long, env = "IRONLEDGER_TRUSTED_HOPS", default_value_t = 0)]
+    #[arg(long, env = "IRONLEDGER_TRUSTED_HOPS", default_value = "0", value_parser = hops)]
     pub(crate) trusted_hops: usize,
 
     /// What programs of your own say in X-Internal-Bypass to have no limits.
@@ -357,13 +357,20 @@ impl Surroundings {
 
     /// Who vouches for athletes.
     pub(crate) fn issuers(&self) -> Result<Issuers> {
-        let Some(file) = &self.oidc else { return Ok(Issuers::none()) };
+        let file = self.oidc.as_ref().filter(|file| !file.as_os_str().is_empty());
+        let Some(file) = file else { return Ok(Issuers::none()) };
         let text = fs::read_to_string(file)
             .with_context(|| format!("{} cannot be read", file.display()))?;
         let providers: Vec<Provider> = serde_json::from_str(&text)
             .with_context(|| format!("{} is no list of issuers", file.display()))?;
         Issuers::new(providers)
     }
+}
+
+/// A number; what is empty, as in a file of variables that was not filled in, is none.
+fn hops(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| "must be a number".to_owned()) }
 }
 
 fn long_enough(name: &str, secret: Option<&String>) -> Result<Option<String>> {

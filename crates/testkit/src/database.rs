@@ -109,6 +109,14 @@ impl Database {
         self.url(ROLES[4].0)
     }
 
+    /// Runs a statement as the owner, who may do anything: for what only time would bring.
+    pub async fn run(&self, sql: &str) {
+        let options = self.server.clone().database(&self.name);
+        let mut owner = PgConnection::connect_with(&options).await.expect("the owner");
+        run(&mut owner, sql.to_owned()).await;
+        owner.close().await.ok();
+    }
+
     /// The keys of personal data, as a `projector` process reads them.
     pub fn projector_keys(&self) -> Keys {
         keys(&self.connect_projector())

@@ -10,7 +10,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::eventually;
 
-/// A mail server on loopback, which goes with this value.
+/// A mail server on loopback, which goes with this value. Whose address begins with `refused` there is no
+/// such person, and with `later` there is never room.
 pub struct MailServer {
     url: String,
     mails: Arc<Mutex<Vec<Mail>>>,
@@ -82,8 +83,14 @@ async fn converse(stream: TcpStream, mails: Arc<Mutex<Vec<Mail>>>) -> std::io::R
         let answer = match upper.split([' ', ':']).next().unwrap_or_default() {
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1).unwrap_or_default();
-                to.push(address.to_owned());
-                "250 ok"
+                if address.starts_with("refused") {
+                    "550 nobody of that name"
+                } else if address.starts_with("later") {
+                    "450 not now"
+                } else {
+                    to.push(address.to_owned());
+                    "250 ok"
+                }
             }
             "DATA" => {
                 writing.write_all(b"354 go on\r\n").await?;

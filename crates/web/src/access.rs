@@ -314,12 +314,12 @@ impl<D: Directory> Inner<D> {
         if rule.takes == Takes::Nothing {
             return Ok(None);
         }
-        let known = match self.authenticate(headers).await {
+        let known = match self.authenticate(visit, headers).await {
             // What is open to everybody knows people: no key signs in, or links an identity.
             Ok(Some((_, Some(_)))) if rule.who == Who::Anyone => None,
             Ok(known) => known,
             // Who comes to sign in may have an old token with them.
-            Err(_) if rule.who == Who::Anyone => None,
+            Err(_) if rule.who == Who::Anyone && !rule.heeds_token => None,
             Err(Stranger { error, caller }) => {
                 self.take_anonymous(visit, left).await?;
                 if let Some(caller) = caller {
@@ -328,20 +328,25 @@ impl<D: Directory> Inner<D> {
                 return Err(error);
             }
         };
-        let Some((caller, scopes)) = known else {
+        if rule.takes == Takes::Mail {
+            // Of the address, whoever it is: accounts are easily made.
+            self.take(&of_address(visit.address), &[Budget::Mail], visit, left).await?;
+        }
+        if rule.who == Who::Anyone || known.is_none() {
             self.take_anonymous(visit, left).await?;
-            if rule.takes == Takes::Mail {
-                self.take(&of_address(visit.address), &[Budget::Mail], visit, left).await?;
-            }
+        }
+        let Some((caller, scopes)) = known else {
             return if rule.who == Who::Anyone { Ok(None) } else { Err(missing()) };
         };
-        self.take_known(&caller, rule, visit, left).await?;
+        if rule.who != Who::Anyone {
+            self.take_known(&caller, rule, visit, left).await?;
+        }
         let judged = self.judge(rule, caller, scopes.as_deref(), visit, headers).await;
         match judged {
             Ok(caller) => Ok(Some(caller)),
             Err(error) => {
                 if error.status == StatusCode::FORBIDDEN {
-                    let client = acting_for(headers).ok().flatten();
+                    let client = self.somebody(acting_for(headers).ok().flatten()).await;
                     let seen = visit.seen(What::Refused, Some(&caller), Some(&error));
                     self.directory.note(Seen { athlete: client.or(seen.athlete), ..seen });
                 }
@@ -350,9 +355,28 @@ impl<D: Directory> Inner<D> {
         }
     }
 
+    /// The athlete of an id, if there is one.
+    async fn somebody(&self, id: Option<Uuid>) -> Option<Uuid> {
+        let id = id?;
+        self.partition(id).await.ok().flatten().map(|_| id)
+    }
+
+    /// The partition of an athlete, which is asked for once.
+    async fn partition(&self, athlete: Uuid) -> Result<Option<i16>, Error> {
+        if let Some(partition) = self.partitions.get(&athlete) {
+            return Ok(Some(partition));
+        }
+        let partition = self.directory.partition(athlete).await?;
+        if let Some(partition) = partition {
+            self.partitions.insert(athlete, partition);
+        }
+        Ok(partition)
+    }
+
     /// Whom a request says it is from; `None` when it says nothing.
     async fn authenticate(
         &self,
+        visit: &Visit,
         headers: &HeaderMap,
     ) -> Result<Option<(Caller, Option<Vec<Scope>>)>, Stranger> {
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
@@ -361,6 +385,12 @@ impl<D: Directory> Inner<D> {
         let Some((_, token)) = token else { return Err(missing().into()) };
         let token = token.trim();
         if token.starts_with(KEY_PREFIX) {
+            // Who has none left to guess with does not get as far as the database.
+            let address = of_address(visit.address);
+            let left = self.limits.look(&address, Budget::Anonymous).await;
+            if !visit.lifted && !left.granted {
+                return Err(left.refusal().into());
+            }
             let invalid = || Error::unauthorized("KEY_INVALID", "the API key is not valid");
             let holder = self.directory.key(token).await?.ok_or_else(invalid)?;
             let caller = caller(&holder.access, Credential::Key(holder.access.session));
@@ -379,16 +409,7 @@ impl<D: Directory> Inner<D> {
             return Err(Stranger { error, caller: Some(caller) });
         }
         // Whoever can sign could name another's partition, and write there.
-        let partition = match self.partitions.get(&access.athlete) {
-            Some(partition) => Some(partition),
-            None => {
-                let partition = self.directory.partition(access.athlete).await?;
-                if let Some(partition) = partition {
-                    self.partitions.insert(access.athlete, partition);
-                }
-                partition
-            }
-        };
+        let partition = self.partition(access.athlete).await?;
         if partition != Some(access.partition) {
             return Err(
                 Error::unauthorized("TOKEN_INVALID", "the access token is not valid").into()
@@ -502,14 +523,11 @@ impl<D: Directory> Inner<D> {
             (_, Role::Athlete, Tier::Pro) => Budget::Pro,
             (_, Role::Athlete, Tier::Free) => Budget::Free,
         };
-        let subject = match caller.credential {
-            Credential::Key(key) => format!("key:{key}"),
-            Credential::Session(_) => format!("athlete:{}", caller.actor),
-        };
+        // All keys of an athlete share what is theirs.
+        let subject = format!("athlete:{}", caller.actor);
         let budgets: &[Budget] = match rule.takes {
             Takes::Stats => &[budget, Budget::Stats],
-            Takes::Mail => &[budget, Budget::Mail],
-            Takes::One | Takes::Nothing => &[budget],
+            Takes::One | Takes::Mail | Takes::Nothing => &[budget],
         };
         self.take(&subject, budgets, visit, left).await
     }

@@ -19,7 +19,9 @@ pub fn client(headers: &HeaderMap, extensions: &Extensions, hops: usize) -> Opti
         return peer;
     }
     let values = headers.get_all("x-forwarded-for").iter();
-    let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    // A client may write what is no text into a line that our proxy appends to.
+    let values: Vec<_> =
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
     let entries: Vec<&str> =
         values.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
     let entry = entries.len().checked_sub(hops).and_then(|at| entries.get(at));
@@ -64,10 +66,12 @@ mod tests {
         let peer: std::net::SocketAddr = "10.0.0.9:4711".parse().unwrap();
         let mut extensions = Extensions::new();
         extensions.insert(ConnectInfo(peer));
-        let said = |values: &[&'static str], hops| {
+        let said = |values: &[&str], hops| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append("x-forwarded-for", HeaderValue::from_static(value));
+                let bytes =
+                    value.replace('?', "\u{ff}").chars().map(|c| c as u8).collect::<Vec<_>>();
+                headers.append("x-forwarded-for", HeaderValue::from_bytes(&bytes).unwrap());
             }
             client(&headers, &extensions, hops).unwrap().to_string()
         };
@@ -76,6 +80,7 @@ mod tests {
         assert_eq!(said(&["6.6.6.6", "203.0.113.7, 10.0.0.1"], 2), "203.0.113.7");
         assert_eq!(said(&["203.0.113.7"], 2), "10.0.0.9", "not by way of both proxies");
         assert_eq!(said(&["nonsense"], 1), "10.0.0.9");
+        assert_eq!(said(&["?, 203.0.113.7"], 1), "203.0.113.7", "a byte that is no text");
         assert_eq!(said(&["[2001:db8::1]:443"], 1), "2001:db8::1");
         assert_eq!(said(&["203.0.113.7:1234"], 1), "203.0.113.7");
         assert_eq!(said(&["::ffff:203.0.113.7"], 1), "203.0.113.7");

@@ -23,6 +23,8 @@ pub struct Rule {
     pub pro: bool,
     /// What of limits it takes.
     pub takes: Takes,
+    /// Whether a token that is not good is refused where none is needed.
+    pub heeds_token: bool,
 }
 
 /// Who may call a route.
@@ -54,7 +56,7 @@ pub enum Takes {
 impl Rule {
     fn new(method: Method, path: &'static str, who: Who) -> Self {
         let (scope, for_clients, pro, takes) = (None, false, false, Takes::One);
-        Self { method, path, who, scope, for_clients, pro, takes }
+        Self { method, path, who, scope, for_clients, pro, takes, heeds_token: false }
     }
 
     /// For everybody.
@@ -90,6 +92,11 @@ impl Rule {
     /// For those alone who have paid.
     pub fn pro(self) -> Self {
         Self { pro: true, ..self }
+    }
+
+    /// Refuses a token that is not good, though none is needed: with one it does something else.
+    pub fn heeds_token(self) -> Self {
+        Self { heeds_token: true, ..self }
     }
 
     /// Takes this of limits.

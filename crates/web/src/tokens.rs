@@ -16,6 +16,9 @@ const AUDIENCE: &str = "ironledger-api";
 /// What the header of a token calls it (RFC 9068): no other kind of token passes for one.
 const KIND: &str = "at+jwt";
 
+/// Clocks of processes may differ by so many seconds.
+const LEEWAY: i64 = 5;
+
 /// What an access token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
@@ -133,7 +136,7 @@ impl Tokens {
         if now >= claims.exp {
             return Err(Error::unauthorized("TOKEN_EXPIRED", "the access token has expired"));
         }
-        if now < claims.nbf {
+        if now < claims.nbf - LEEWAY {
             return Err(invalid());
         }
         Ok(Access {

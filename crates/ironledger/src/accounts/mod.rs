@@ -19,10 +19,10 @@ use events::{Actor, AthleteId, AthleteRegistered, Channel, Metadata, Partition, 
 use log::{Append, AppendError, Keep, Kept, Keys, NewEvent, Positions, Write};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 use web::{
-    Access, Error, Role, Tier, Tokens,
+    Access, Error, Revocation, Role, Tier, Tokens,
     access::{Seen, What},
     limits::{Budget, Limits},
 };
@@ -42,6 +42,10 @@ pub(crate) use sessions::{Begun, SessionEnd};
 
 use keys::KnownKeys;
 use passwords::Hasher;
+use sessions::end;
+
+/// Forgotten passwords that are looked for at the same time.
+const FORGETTING: usize = 64;
 
 /// Accounts, their passwords, sessions and keys.
 #[derive(Clone)]
@@ -56,6 +60,8 @@ pub(crate) struct Accounts {
     issuers: Issuers,
     hasher: Hasher,
     known_keys: KnownKeys,
+    /// Forgotten passwords that are looked for at the same time.
+    forgetting: Arc<Semaphore>,
     csrf_keys: Arc<Vec<[u8; 32]>>,
     partitions: Arc<OnceCell<Vec<Partition>>>,
 }
@@ -86,11 +92,13 @@ struct Account {
 }
 
 /// An account that somebody has proved to be theirs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) athlete: AthleteId,
     pub(crate) partition: Partition,
     generation: i32,
+    /// The hash of the password that proved it: a session begins only while it is the account's.
+    proof: Option<String>,
 }
 
 /// How a request came that wants to sign in, or the like.
@@ -134,6 +142,7 @@ impl Accounts {
             mail: with.mail,
             issuers: with.issuers,
             known_keys: KnownKeys::default(),
+            forgetting: Arc::new(Semaphore::new(FORGETTING)),
             csrf_keys: Arc::new(sessions::csrf_keys(&with.token_keys)),
             partitions: Arc::default(),
         }
@@ -170,7 +179,7 @@ impl Accounts {
                 answer: Vec::new(),
             }),
         };
-        let position = self.put_on_log(known, registered, keep).await?;
+        let position = self.put_on_log(&known, registered, keep).await?;
         Ok((known, position))
     }
 
@@ -211,7 +220,7 @@ impl Accounts {
         let keys = self.keys();
         keys.create(&mut transaction, athlete, now).await.map_err(commands::database)?;
         transaction.commit().await.map_err(commands::database)?;
-        Ok(Some(Known { athlete, partition, generation: 0 }))
+        Ok(Some(Known { athlete, partition, generation: 0, proof: None }))
     }
 
     /// Whom an earlier registration under the same key made, if it said the same.
@@ -257,16 +266,17 @@ impl Accounts {
     ) -> Result<Known, Error> {
         let (right, account) = self.guess(email, password, arrival).await?;
         match account.filter(|_| right) {
-            Some(account) => self.admit(account, None).await,
-            None => {
-                let message = "e-mail address or password is wrong";
-                Err(Error::unauthorized("CREDENTIALS_WRONG", message))
+            Some(account) => {
+                let proof = account.password_hash.clone();
+                Ok(Known { proof, ..self.admit(account, None).await? })
             }
+            None => Err(wrong()),
         }
     }
 
     /// Whether a password is right, as often as one may guess. The limits are looked at when it is
-    /// this one's turn, so that many guesses at once are no more than one after the other.
+    /// this one's turn, which lasts until it is counted: many guesses at once are no more than one after
+    /// the other.
     async fn guess(
         &self,
         email: &str,
@@ -287,14 +297,7 @@ impl Accounts {
     ) -> Result<bool, Error> {
         let turn = self.hasher.turn().await?;
         let subjects = [account_subject(email), address_subject(arrival)];
-        if !arrival.lifted {
-            for subject in &subjects {
-                let left = self.limits.look(subject, Budget::SignIn).await;
-                if !left.granted {
-                    return Err(left.refusal());
-                }
-            }
-        }
+        self.may_guess(&subjects, arrival).await?;
         let hash = account.and_then(|account| account.password_hash.as_deref());
         let right = turn.verify(password, hash).await?;
         if !right {
@@ -303,6 +306,19 @@ impl Accounts {
             self.count_failure(&subjects, arrival).await;
         }
         Ok(right)
+    }
+
+    /// Whether there is a try left.
+    async fn may_guess(&self, subjects: &[String], arrival: &Arrival) -> Result<(), Error> {
+        if !arrival.lifted {
+            for subject in subjects {
+                let left = self.limits.look(subject, Budget::SignIn).await;
+                if !left.granted {
+                    return Err(left.refusal());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One try less.
@@ -378,39 +394,30 @@ impl Accounts {
             return Err(Error::validation(vec![detail]));
         }
         let hash = self.hasher.turn().await?.hash(new).await?;
-        self.set_password(athlete, &hash, false).await?;
-        self.end_sessions(athlete, SessionEnd::AllBut(session)).await?;
-        Ok(())
-    }
-
-    /// Sets a password. Whoever did so by a mail has proved that the address is theirs.
-    async fn set_password(
-        &self,
-        athlete: AthleteId,
-        hash: &str,
-        proves_address: bool,
-    ) -> Result<(), Error> {
-        let now = self.commands.clock.now().utc();
-        sqlx::query!(
-            "update accounts.accounts
-             set password_hash = $2,
-                 email_verified_at =
-                     case when $3 then coalesce(email_verified_at, $4) else email_verified_at end
-             where athlete = $1",
+        let mut transaction = self.pool.begin().await.map_err(commands::database)?;
+        let changed = sqlx::query!(
+            "update accounts.accounts set password_hash = $2
+             where athlete = $1 and password_hash is not distinct from $3",
             athlete.uuid(),
             hash,
-            proves_address,
-            now,
+            account.password_hash,
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
         .map_err(commands::database)?;
+        if changed.rows_affected() == 0 {
+            return Err(Error::conflict("STALE", "the password was changed at this moment"));
+        }
+        // After the account: who signs in by the old password waits for it, or is seen here.
+        let ended = end(&mut transaction, athlete, SessionEnd::AllBut(session)).await?;
+        transaction.commit().await.map_err(commands::database)?;
+        self.revoking.tell(ended.into_iter().map(Revocation::Over));
         Ok(())
     }
 
     /// What an access token of an account says now. The generation comes from before what the log
     /// tells, so that what changes in between ends the token.
-    async fn access(&self, known: Known, session: Uuid) -> Result<(Access, Until), Error> {
+    async fn access(&self, known: &Known, session: Uuid) -> Result<(Access, Until), Error> {
         let now = self.commands.clock.now();
         let standing = self.commands.standing(known.athlete, known.partition).await?;
         let access = Access {
@@ -427,7 +434,7 @@ impl Accounts {
     /// An access token of a session, and what it says.
     pub(crate) async fn token(
         &self,
-        known: Known,
+        known: &Known,
         session: Uuid,
     ) -> Result<(String, Access), Error> {
         let (access, until) = self.access(known, session).await?;
@@ -450,7 +457,7 @@ impl Accounts {
         .await
         .map_err(commands::database)?;
         if let Some(generation) = generation {
-            self.revoking.tell([web::Revocation::Below(athlete.uuid(), generation)]);
+            self.revoking.tell([Revocation::Below(athlete.uuid(), generation)]);
         }
         Ok(())
     }
@@ -458,22 +465,22 @@ impl Accounts {
     async fn admit(&self, account: Account, keep: Option<Keep>) -> Result<Known, Error> {
         let athlete = AthleteId::new(account.athlete).map_err(Error::internal)?;
         let partition = Partition(account.partition);
-        let known = Known { athlete, partition, generation: account.generation };
+        let known = Known { athlete, partition, generation: account.generation, proof: None };
         if let Some(said) = account.unregistered {
             // Registration was cut off between account and log: it goes on here.
             let registered = serde_json::from_str(&said).map_err(Error::internal)?;
-            self.put_on_log(known, registered, keep).await?;
+            self.put_on_log(&known, registered, keep).await?;
         }
         Ok(known)
     }
 
     async fn put_on_log(
         &self,
-        known: Known,
+        known: &Known,
         registered: AthleteRegistered,
         keep: Option<Keep>,
     ) -> Result<Positions, Error> {
-        let Known { athlete, partition, .. } = known;
+        let Known { athlete, partition, .. } = *known;
         let log = &self.commands.log;
         let now = self.commands.clock.now();
         let run = self.commands.random.uuid(now);
@@ -573,6 +580,11 @@ impl Accounts {
     fn keys(&self) -> &Keys {
         self.commands.log.keys()
     }
+}
+
+/// What whoever fails to sign in is told, whatever it failed by.
+fn wrong() -> Error {
+    Error::unauthorized("CREDENTIALS_WRONG", "e-mail address or password is wrong")
 }
 
 /// When what an access token says ends of itself.

@@ -121,7 +121,7 @@ impl Issuer {
         let address = self.provider.issuer.clone();
         let discovering = async {
             let metadata = CoreProviderMetadata::discover_async(address, &self.http).await;
-            metadata.map_err(|error| format!("{error:?}"))
+            metadata.map_err(|error| error.to_string())
         };
         let metadata = self.metadata.try_get_with((), discovering).await.map_err(away)?;
         let id = ClientId::new(self.provider.client_id.clone());
@@ -288,7 +288,7 @@ impl Accounts {
             return Err(Error::conflict("EMAIL_TAKEN", message));
         };
         self.link(vouched, known.athlete).await?;
-        self.put_on_log(known, registered, None).await?;
+        self.put_on_log(&known, registered, None).await?;
         Ok(known.athlete)
     }
 
@@ -340,8 +340,8 @@ impl Accounts {
             .set_pkce_verifier(PkceCodeVerifier::new(attempt.verifier))
             .request_async(&issuer.http);
         let token = asking.await.map_err(|error| match error {
-            openidconnect::RequestTokenError::ServerResponse(_) => refused(format!("{error:?}")),
-            error => away(format!("{error:?}")),
+            openidconnect::RequestTokenError::ServerResponse(_) => refused(error),
+            error => away(error),
         })?;
         let id_token = token.id_token().ok_or_else(|| refused("no ID token"))?;
         let now = self.commands.clock.clone();
@@ -352,7 +352,7 @@ impl Accounts {
             Err(error) => {
                 // Keys may have been changed since they were asked for.
                 issuer.metadata.invalidate(&()).await;
-                return Err(refused(format!("{error:?}")));
+                return Err(refused(error));
             }
         };
         let email = claims.email().filter(|_| claims.email_verified() == Some(true));

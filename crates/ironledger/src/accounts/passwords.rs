@@ -32,10 +32,10 @@ pub(super) struct Hasher {
     random: Random,
 }
 
-/// The right to hash now. It ends with the work, and not with a caller who has gone away: else a
-/// storm of such callers would start a thread and its memory for each.
+/// The right to hash now. It ends with the work at the earliest, and not with a caller who has gone
+/// away: else a storm of such callers would start a thread and its memory for each.
 pub(super) struct Turn {
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
     random: Random,
 }
 
@@ -58,7 +58,7 @@ impl Hasher {
             return Err(Error::unavailable("BUSY", "too many sign in at once; come back soon", 2));
         }
         let permit = self.turns.clone().acquire_owned().await.map_err(Error::internal)?;
-        Ok(Turn { permit, random: self.random.clone() })
+        Ok(Turn { permit: Arc::new(permit), random: self.random.clone() })
     }
 }
 
@@ -73,10 +73,10 @@ impl Drop for Waiting {
 
 impl Turn {
     /// The PHC string of a password.
-    pub(super) async fn hash(self, password: &str) -> Result<String, Error> {
+    pub(super) async fn hash(&self, password: &str) -> Result<String, Error> {
         let password = password.to_owned();
         let salt: [u8; 16] = self.random.bytes();
-        on_a_thread(self.permit, move || {
+        on_a_thread(self.permit.clone(), move || {
             let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
             hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(format!("{error:?}")))
         })
@@ -84,11 +84,11 @@ impl Turn {
     }
 
     /// Whether a password is that of a hash; without one it takes as long, and is not.
-    pub(super) async fn verify(self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
+    pub(super) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
         let password = password.to_owned();
         let there = hash.is_some();
         let hash = hash.unwrap_or(NOBODY.as_str()).to_owned();
-        on_a_thread(self.permit, move || {
+        on_a_thread(self.permit.clone(), move || {
             let right = PasswordHash::new(&hash).is_ok_and(|hash| {
                 Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
             });
@@ -99,7 +99,7 @@ impl Turn {
 }
 
 async fn on_a_thread<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     let hashing = tokio::task::spawn_blocking(move || {
@@ -119,11 +119,8 @@ impl TryFrom<String> for Email {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let plausible = text.len() <= 254
-            && !text.contains(|c: char| c.is_whitespace() || c.is_control())
-            && text.split_once('@').is_some_and(|(local, domain)| {
-                !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-            });
+        // What mail cannot go to is none, and nothing but an address is one.
+        let plausible = text.len() <= 254 && text.parse::<lettre::Address>().is_ok();
         if plausible { Ok(Self(text)) } else { Err("must be an e-mail address") }
     }
 }

@@ -1,11 +1,14 @@
 //! Sessions: signed in on a device, for as long as its refresh tokens follow one another.
 
+use std::fmt;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use events::AthleteId;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
+use sqlx::PgConnection;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use web::{Error, Revocation, access::What};
@@ -18,6 +21,12 @@ const LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// What refresh tokens begin with.
 const PREFIX: &str = "ilr_";
+
+/// A refresh can be repeated under its key for so long.
+const REPEATED: TimeDelta = TimeDelta::minutes(1);
+
+/// Sessions of an athlete; those that were used longest ago end.
+const MOST: i64 = 100;
 
 /// As much as is kept of what a browser calls itself.
 const LONGEST_AGENT: usize = 200;
@@ -58,63 +67,113 @@ pub(crate) struct Session {
 }
 
 impl Accounts {
-    /// Begins a session, and writes down that it did.
+    /// Begins a session, and writes down that it did. Nobody begins one by a password that is no longer
+    /// the account's: the row of the account is held, so that a change of the password comes before it and
+    /// refuses it, or after it and ends it.
     pub(crate) async fn begin_session(
         &self,
-        known: Known,
+        known: &Known,
         method: &str,
         arrival: &Arrival,
     ) -> Result<Begun, Error> {
         let now = self.commands.clock.now();
         let session = self.commands.random.uuid(now);
-        let secret: [u8; 32] = self.commands.random.bytes();
-        sqlx::query!(
+        let (family, secret) = (self.commands.random.bytes(), self.commands.random.bytes());
+        let token = RefreshToken { session, family, secret };
+        let begun = sqlx::query!(
             "insert into accounts.sessions
-                 (id, athlete, secret, begun_at, used_at, expires_at, method, device, user_agent,
-                  address)
-             values ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9)",
+                 (id, athlete, family, secret, begun_at, used_at, expires_at, method, device,
+                  user_agent, address)
+             select $1, athlete, $3, $4, $5, $5, $6, $7, $8, $9, $10
+             from accounts.accounts
+             where athlete = $2 and ($11::text is null or password_hash = $11)
+             for share",
             session,
             known.athlete.uuid(),
-            &digest(&secret)[..],
+            &token.family[..],
+            &digest(&token.secret)[..],
             now.utc(),
             now.utc() + LIFETIME,
             method,
             arrival.device,
             agent(arrival),
             arrival.address.map(|address| address.to_string()),
+            known.proof,
         )
         .execute(&self.pool)
         .await
         .map_err(commands::database)?;
+        if begun.rows_affected() == 0 {
+            return Err(super::wrong());
+        }
+        self.end_surplus(known.athlete).await?;
         let mut seen = arrival.seen(What::SignedIn, Some(known.athlete.uuid()), None);
         seen.credential = Some(web::Credential::Session(session));
         self.access_log.record(&[seen]).await?;
-        Ok(Begun { session, refresh_token: token(session, &secret) })
+        Ok(Begun { session, refresh_token: token.to_string() })
+    }
+
+    /// Ends the sessions that an athlete has too many of.
+    async fn end_surplus(&self, athlete: AthleteId) -> Result<(), Error> {
+        let surplus = sqlx::query_scalar!(
+            "select id from accounts.sessions where athlete = $1
+             order by used_at desc, id desc offset $2",
+            athlete.uuid(),
+            MOST,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(commands::database)?;
+        for session in surplus {
+            self.end_sessions(athlete, SessionEnd::One(session)).await?;
+        }
+        Ok(())
     }
 
     /// The next refresh token for one that is good; one that was good before ends the session, since
-    /// two have it. Who repeats a refresh under the same idempotency key has the same answer again: only
-    /// they can know what the next token was made of.
+    /// two have it. Who repeats a refresh under the same idempotency key within a minute has the same
+    /// answer again: the next token is made of the last one, the key, and a secret of ours.
     pub(crate) async fn refresh(
         &self,
         refresh_token: &str,
         key: Option<&str>,
         arrival: &Arrival,
     ) -> Result<Refreshed, Error> {
-        let (session, secret) = parse(refresh_token).ok_or_else(invalid)?;
-        let next = match key {
-            None => self.commands.random.bytes(),
-            Some(key) => following(&secret, key)?,
-        };
+        let token = RefreshToken::parse(refresh_token).ok_or_else(invalid)?;
         let now = self.commands.clock.now().utc();
-        let athlete = sqlx::query_scalar!(
+        let there = sqlx::query!(
+            "select athlete, family, secret, used_at from accounts.sessions
+             where id = $1 and expires_at > $2",
+            token.session,
+            now,
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(commands::database)?;
+        // Who does not know the family never had a token of it, and ends nothing.
+        let there = there.filter(|there| bool::from(there.family[..].ct_eq(&token.family)));
+        let there = there.ok_or_else(invalid)?;
+        let account = self.find_athlete(there.athlete).await?.ok_or_else(invalid)?;
+        let known = self.admit(account, None).await?;
+        let made = |next: [u8; 32]| {
+            let next = RefreshToken { secret: next, ..token };
+            let begun = Begun { session: token.session, refresh_token: next.to_string() };
+            Ok(Refreshed { known: known.clone(), begun })
+        };
+        // What the token says is found out before it is spent: a failure until here changes nothing.
+        self.access(&known, token.session).await?;
+        let candidates: Vec<[u8; 32]> = match key {
+            None => vec![self.commands.random.bytes()],
+            Some(key) => self.csrf_keys.iter().map(|own| following(own, &token, key)).collect(),
+        };
+        let Some(next) = candidates.first().copied() else { return Err(invalid()) };
+        let spent = sqlx::query!(
             "update accounts.sessions
              set secret = $3, used_at = $4, expires_at = $5,
                  device = coalesce($6, device), user_agent = coalesce($7, user_agent), address = $8
-             where id = $1 and secret = $2 and expires_at > $4
-             returning athlete",
-            session,
-            &digest(&secret)[..],
+             where id = $1 and secret = $2",
+            token.session,
+            &digest(&token.secret)[..],
             &digest(&next)[..],
             now,
             now + LIFETIME,
@@ -122,42 +181,30 @@ impl Accounts {
             agent(arrival),
             arrival.address.map(|address| address.to_string()),
         )
-        .fetch_optional(&self.pool)
+        .execute(&self.pool)
         .await
         .map_err(commands::database)?;
-        let athlete = match athlete {
-            Some(athlete) => athlete,
-            None => self.again_or_stolen(session, key.map(|_| next), now, arrival).await?,
-        };
-        let account = self.find_athlete(athlete).await?.ok_or_else(invalid)?;
-        let known = self.admit(account, None).await?;
-        let begun = Begun { session, refresh_token: token(session, &next) };
-        Ok(Refreshed { known, begun })
-    }
-
-    /// Whose session it is, when the same refresh was carried out before; else its end.
-    async fn again_or_stolen(
-        &self,
-        session: Uuid,
-        next: Option<[u8; 32]>,
-        now: DateTime<Utc>,
-        arrival: &Arrival,
-    ) -> Result<Uuid, Error> {
+        if spent.rows_affected() == 1 {
+            return made(next);
+        }
         let there = sqlx::query!(
-            "select athlete, secret from accounts.sessions where id = $1 and expires_at > $2",
-            session,
-            now,
+            "select secret, used_at from accounts.sessions where id = $1",
+            token.session,
         )
         .fetch_optional(&self.pool)
         .await
-        .map_err(commands::database)?;
-        let there = there.ok_or_else(invalid)?;
-        if next.is_some_and(|next| bool::from(digest(&next)[..].ct_eq(&there.secret))) {
-            return Ok(there.athlete);
+        .map_err(commands::database)?
+        .ok_or_else(invalid)?;
+        let is_next = |next: &&[u8; 32]| bool::from(digest(&next[..])[..].ct_eq(&there.secret));
+        if let Some(next) = candidates.iter().find(is_next)
+            && key.is_some()
+            && now - there.used_at <= REPEATED
+        {
+            return made(*next);
         }
-        let athlete = AthleteId::new(there.athlete).map_err(Error::internal)?;
-        self.end_sessions(athlete, SessionEnd::One(session)).await?;
-        self.access_log.note(arrival.seen(What::Refused, Some(there.athlete), Some(401)));
+        self.end_sessions(known.athlete, SessionEnd::One(token.session)).await?;
+        let whose = Some(known.athlete.uuid());
+        self.access_log.note(arrival.seen(What::Refused, whose, Some(401)));
         let message = "the refresh token was used before, so the session is over: sign in again";
         Err(Error::unauthorized("REFRESH_TOKEN_REUSED", message))
     }
@@ -167,17 +214,17 @@ impl Accounts {
         &self,
         refresh_token: &str,
     ) -> Result<Option<(AthleteId, Uuid)>, Error> {
-        let Some((session, secret)) = parse(refresh_token) else { return Ok(None) };
+        let Some(token) = RefreshToken::parse(refresh_token) else { return Ok(None) };
         let athlete = sqlx::query_scalar!(
             "select athlete from accounts.sessions where id = $1 and secret = $2",
-            session,
-            &digest(&secret)[..],
+            token.session,
+            &digest(&token.secret)[..],
         )
         .fetch_optional(&self.pool)
         .await
         .map_err(commands::database)?;
         let athlete = athlete.map(AthleteId::new).transpose().map_err(Error::internal)?;
-        Ok(athlete.map(|athlete| (athlete, session)))
+        Ok(athlete.map(|athlete| (athlete, token.session)))
     }
 
     /// Ends sessions and all tokens of them, on every process within a second; answers how many.
@@ -186,26 +233,8 @@ impl Accounts {
         athlete: AthleteId,
         which: SessionEnd,
     ) -> Result<usize, Error> {
-        let (only, but) = match which {
-            SessionEnd::One(session) => (Some(session), None),
-            SessionEnd::AllBut(session) => (None, Some(session)),
-            SessionEnd::All => (None, None),
-        };
-        let ended = sqlx::query_scalar!(
-            "with ended as (
-                 delete from accounts.sessions
-                 where athlete = $1 and ($2::uuid is null or id = $2) and id is distinct from $3
-                 returning id
-             )
-             insert into accounts.revocations (subject) select id from ended
-             returning subject",
-            athlete.uuid(),
-            only,
-            but,
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(commands::database)?;
+        let mut connection = self.pool.acquire().await.map_err(commands::database)?;
+        let ended = end(&mut connection, athlete, which).await?;
         self.revoking.tell(ended.iter().copied().map(Revocation::Over));
         Ok(ended.len())
     }
@@ -240,8 +269,10 @@ impl Accounts {
     /// Whether that was sent along.
     pub(crate) fn has_csrf_token(&self, refresh_token: &str, said: Option<&str>) -> bool {
         let said = said.and_then(|said| URL_SAFE_NO_PAD.decode(said).ok());
-        let Some(((session, _), said)) = parse(refresh_token).zip(said) else { return false };
-        let is_by = |key: &[u8; 32]| mac(key, session.as_bytes()).verify_slice(&said).is_ok();
+        let Some((token, said)) = RefreshToken::parse(refresh_token).zip(said) else {
+            return false;
+        };
+        let is_by = |key: &[u8; 32]| mac(key, token.session.as_bytes()).verify_slice(&said).is_ok();
         self.csrf_keys.iter().any(is_by)
     }
 }
@@ -252,9 +283,38 @@ pub(super) fn csrf_keys(keys: &TokenKeys) -> Vec<[u8; 32]> {
     all.map(|key| mac(key, b"ironledger csrf key").finalize().into_bytes().into()).collect()
 }
 
-/// What a refresh makes of a secret under an idempotency key.
-fn following(secret: &[u8; 32], key: &str) -> Result<[u8; 32], Error> {
-    Ok(mac(secret, key.as_bytes()).finalize().into_bytes().into())
+/// Ends sessions, and puts down that they are over; answers which.
+pub(super) async fn end(
+    connection: &mut PgConnection,
+    athlete: AthleteId,
+    which: SessionEnd,
+) -> Result<Vec<Uuid>, Error> {
+    let (only, but) = match which {
+        SessionEnd::One(session) => (Some(session), None),
+        SessionEnd::AllBut(session) => (None, Some(session)),
+        SessionEnd::All => (None, None),
+    };
+    sqlx::query_scalar!(
+        "with ended as (
+             delete from accounts.sessions
+             where athlete = $1 and ($2::uuid is null or id = $2) and id is distinct from $3
+             returning id
+         )
+         insert into accounts.revocations (subject) select id from ended
+         returning subject",
+        athlete.uuid(),
+        only,
+        but,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(commands::database)
+}
+
+/// What a refresh makes of a token under an idempotency key.
+fn following(own: &[u8; 32], token: &RefreshToken, key: &str) -> [u8; 32] {
+    let of = [b"refresh\0", &token.secret[..], key.as_bytes()].concat();
+    mac(own, &of).finalize().into_bytes().into()
 }
 
 fn mac(key: &[u8], of: &[u8]) -> Hmac<Sha256> {
@@ -268,14 +328,28 @@ fn agent(arrival: &Arrival) -> Option<String> {
     arrival.user_agent.as_ref().map(|agent| agent.chars().take(LONGEST_AGENT).collect())
 }
 
-fn token(session: Uuid, secret: &[u8; 32]) -> String {
-    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([session.as_bytes(), &secret[..]].concat()))
+/// A refresh token: of which session, what all tokens of it share, and what this one alone has.
+struct RefreshToken {
+    session: Uuid,
+    family: [u8; 16],
+    secret: [u8; 32],
 }
 
-fn parse(token: &str) -> Option<(Uuid, [u8; 32])> {
-    let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
-    let (session, secret) = bytes.split_first_chunk::<16>()?;
-    Some((Uuid::from_bytes(*session), secret.try_into().ok()?))
+impl RefreshToken {
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
+        let (session, rest) = bytes.split_first_chunk::<16>()?;
+        let (family, secret) = rest.split_first_chunk::<16>()?;
+        let session = Uuid::from_bytes(*session);
+        Some(Self { session, family: *family, secret: secret.try_into().ok()? })
+    }
+}
+
+impl fmt::Display for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [self.session.as_bytes(), &self.family[..], &self.secret[..]].concat();
+        write!(f, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
 }
 
 fn invalid() -> Error {

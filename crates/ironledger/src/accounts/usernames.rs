@@ -73,10 +73,13 @@ impl Accounts {
     }
 
     /// Whose a username is.
-    pub(crate) async fn of_username(&self, username: &str) -> Result<Option<AthleteId>, Error> {
+    pub(crate) async fn of_username(
+        &self,
+        username: &Username,
+    ) -> Result<Option<AthleteId>, Error> {
         let athlete = sqlx::query_scalar!(
             "select athlete from accounts.usernames where username = $1",
-            username.to_ascii_lowercase(),
+            username.folded(),
         )
         .fetch_optional(&self.pool)
         .await

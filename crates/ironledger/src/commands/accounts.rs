@@ -1,5 +1,7 @@
 //! Commands about what an account may do and has paid for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use domain::account::{self, Standing};
 use events::{AthleteId, Event, Notice, Partition, Role, Stream, Tier, Timestamp};
 use web::Error;
@@ -32,9 +34,11 @@ impl Commands {
         Ok(loaded.state.clone().unwrap_or_default())
     }
 
-    /// Grants an account something. Who tells of it afterwards ends the tokens that say otherwise.
-    pub(crate) async fn grant(&self, origin: &Origin, grant: Grant) -> Result<(), Error> {
+    /// Grants an account something; `false` where it was so. Who tells of it afterwards ends the tokens
+    /// that say otherwise.
+    pub(crate) async fn grant(&self, origin: &Origin, grant: Grant) -> Result<bool, Error> {
         let stream = Stream::account(origin.athlete);
+        let decided = AtomicBool::new(false);
         let nothing = Standing::default();
         let granted = self
             .execute(
@@ -44,18 +48,21 @@ impl Commands {
                 None,
                 |loaded, _| {
                     let standing = loaded.state.as_ref().unwrap_or(&nothing);
-                    Ok(match &grant {
+                    let events = match &grant {
                         Grant::Role(role) => account::grant_role(standing, *role),
                         Grant::Tier { tier, until, notice } => {
                             account::grant_tier(standing, *tier, *until, notice.clone())
                         }
-                    })
+                    };
+                    // The last time it is decided is what comes of it.
+                    decided.store(!events.is_empty(), Ordering::Relaxed);
+                    Ok(events)
                 },
                 unseen,
             )
             .await;
         match granted {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(decided.load(Ordering::Relaxed)),
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Stale(_)) => Err(Error::stale(&())),
         }

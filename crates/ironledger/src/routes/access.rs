@@ -6,9 +6,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 use web::{Answer, Caller, Cursor, Error, Limit, Query, Routes};
 
-use super::auth::athlete;
+use super::{admin::looked_at_all, auth::athlete};
 use crate::{
-    access_log::{AccessLog, Filter},
+    access_log::{AccessLog, Entry, Filter},
+    accounts::Arrival,
     app::App,
 };
 
@@ -30,7 +31,11 @@ async fn own(
     caller: Caller,
     Query(query): Query<OwnQuery>,
 ) -> Result<Answer, Error> {
-    page(&log, Some(athlete(&caller)?), query.cursor, query.limit).await
+    let (mut entries, next) =
+        page(&log, Some(athlete(&caller)?), query.cursor, query.limit).await?;
+    // By what others are known is theirs.
+    entries.iter_mut().for_each(|entry| entry.hide_from(caller.athlete));
+    Ok(Answer::ok(&entries)?.list(entries.len(), next))
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,8 +49,16 @@ struct AllQuery {
 }
 
 /// The same of everybody.
-async fn all(State(log): State<AccessLog>, Query(query): Query<AllQuery>) -> Result<Answer, Error> {
-    page(&log, query.athlete, query.cursor, query.limit).await
+async fn all(
+    State(log): State<AccessLog>,
+    caller: Caller,
+    arrival: Arrival,
+    Query(query): Query<AllQuery>,
+) -> Result<Answer, Error> {
+    let (entries, next) = page(&log, query.athlete, query.cursor, query.limit).await?;
+    let athletes = entries.iter().filter_map(|entry| entry.athlete);
+    log.record(&looked_at_all(&caller, &arrival, query.athlete, athletes)).await?;
+    Ok(Answer::ok(&entries)?.list(entries.len(), next))
 }
 
 async fn page(
@@ -53,7 +66,7 @@ async fn page(
     athlete: Option<AthleteId>,
     cursor: Option<Cursor<Uuid>>,
     limit: Limit,
-) -> Result<Answer, Error> {
+) -> Result<(Vec<Entry>, Option<String>), Error> {
     // What just happened is there, too.
     log.flush().await;
     let before = cursor.map(|cursor| cursor.0);
@@ -61,5 +74,5 @@ async fn page(
     let more = entries.len() > limit.0;
     entries.truncate(limit.0);
     let next = entries.last().filter(|_| more).map(|last| Cursor(last.id).encode());
-    Ok(Answer::ok(&entries)?.list(entries.len(), next))
+    Ok((entries, next))
 }

@@ -22,6 +22,9 @@ use crate::{
 /// The cookie that a refresh token may live in.
 const COOKIE: &str = "ironledger_refresh";
 
+/// A key that makes a refresh safe to repeat is not guessed.
+const SHORTEST_KEY: usize = 16;
+
 /// The header that a browser sends along with it.
 const CSRF: &str = "x-csrf-token";
 
@@ -108,7 +111,7 @@ async fn register(
     let (email, password) = (&body.email.0, &body.password.0);
     let (known, position) = accounts.register(email, password, registered, key, &arrival).await?;
     accounts.welcome(email).await?;
-    let begun = accounts.begin_session(known, "registration", &arrival).await?;
+    let begun = accounts.begin_session(&known, "registration", &arrival).await?;
     let entered = Entered { known, begun, refresh_in: body.refresh_in };
     entered.answer(&accounts, Some(position)).await
 }
@@ -121,7 +124,7 @@ async fn login(
 ) -> Result<Response, Error> {
     let body = body.good()?;
     let known = accounts.sign_in(&body.email.0, &body.password, &arrival).await?;
-    let begun = accounts.begin_session(known, "password", &arrival).await?;
+    let begun = accounts.begin_session(&known, "password", &arrival).await?;
     Entered { known, begun, refresh_in: body.refresh_in }.answer(&accounts, None).await
 }
 
@@ -140,7 +143,7 @@ impl Entered {
         registered: Option<Positions>,
     ) -> Result<Response, Error> {
         let Self { known, begun: Begun { session, refresh_token }, refresh_in } = self;
-        let (access_token, access) = accounts.token(known, session).await?;
+        let (access_token, access) = accounts.token(&known, session).await?;
         let in_cookie = refresh_in == RefreshIn::Cookie;
         let cookie = in_cookie.then(|| cookie(refresh_token.clone()));
         let answer = Answer::ok(&SignedIn {
@@ -182,6 +185,10 @@ async fn refresh(
 ) -> Result<Response, Error> {
     let body = body.good()?;
     let key = idempotency::key(&headers)?;
+    if key.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
+        let message = "must have 16 characters or more, for who guesses it has the next token";
+        return Err(Error::validation(vec![Detail::new("Idempotency-Key", message)]));
+    }
     let (token, refresh_in) = presented(&accounts, &headers, body)?.ok_or_else(|| {
         let detail = Detail::new("refresh_token", "must be given, here or in the cookie");
         Error::validation(vec![detail])
@@ -307,10 +314,11 @@ struct ForgotPassword {
 /// Sends what sets a new password, if there is such an account.
 async fn forgot_password(
     State(accounts): State<Accounts>,
+    arrival: Arrival,
     body: Json<ForgotPassword>,
 ) -> Result<Answer, Error> {
     let body = body.good()?;
-    accounts.forgot_password(&body.email.0).await?;
+    accounts.forgot_password(&body.email.0, &arrival).await?;
     Ok(done()?.accepted())
 }
 
@@ -353,8 +361,9 @@ struct VerifyEmail {
 /// Takes in that the address is the athlete's.
 async fn verify_email(
     State(accounts): State<Accounts>,
+    caller: Caller,
     body: Json<VerifyEmail>,
 ) -> Result<Answer, Error> {
-    accounts.verify_email(&body.good()?.token).await?;
+    accounts.verify_email(athlete(&caller)?, &body.good()?.token).await?;
     done()
 }

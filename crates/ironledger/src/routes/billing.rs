@@ -25,7 +25,7 @@ use crate::{
 const SIGNATURE: &str = "x-billing-signature";
 
 /// A signature is good for so many seconds, either way.
-const GOOD_FOR: i64 = 300;
+const GOOD_FOR: u64 = 300;
 
 pub(super) fn routes() -> Routes<App> {
     Routes::default().post("/v1/billing/notices", notice)
@@ -77,8 +77,9 @@ async fn notice(
     let origin = Origin::new(told.athlete, partition, actor, Channel::System);
     let notice = Some(Notice { id: told.id.as_str().to_owned(), at: told.at });
     let grant = Grant::Tier { tier: told.tier, until: told.until, notice };
-    app.commands.grant(&origin, grant).await?;
-    app.accounts.outdate_tokens(told.athlete).await?;
+    if app.commands.grant(&origin, grant).await? {
+        app.accounts.outdate_tokens(told.athlete).await?;
+    }
     Answer::ok(&Taken { taken: true })
 }
 
@@ -89,7 +90,7 @@ fn is_signed(key: &BillingKey, headers: &HeaderMap, body: &[u8], now: i64) -> bo
         said.split(',').find_map(|part| part.trim().split_once('=').filter(|(n, _)| *n == name))
     };
     let (Some((_, at)), Some((_, hex))) = (part("t"), part("v1")) else { return false };
-    let is_fresh = at.parse::<i64>().is_ok_and(|at| (now - at).abs() <= GOOD_FOR);
+    let is_fresh = at.parse::<i64>().is_ok_and(|at| now.abs_diff(at) <= GOOD_FOR);
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else { return false };
     mac.update(at.as_bytes());
     mac.update(b".");

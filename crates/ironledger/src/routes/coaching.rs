@@ -1,6 +1,7 @@
 //! `/v1/coaching/…`: asking, accepting and ending; the lists are those of the coaching projection.
 
 use axum::extract::State;
+use domain::profile::Username;
 use events::AthleteId;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,7 +28,7 @@ struct Invite {
     /// Whom to ask, by id …
     athlete: Option<AthleteId>,
     /// … or by username.
-    username: Option<String>,
+    username: Option<Username>,
 }
 
 /// Asks an athlete to be the caller's client.

@@ -1,15 +1,14 @@
 //! `GET /v1/log`: the log itself, for those who run the place.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use axum::extract::{RawQuery, State};
 use events::{AthleteId, Partition, Stream, Timestamp};
 use log::{Filter, Place};
 use serde::{Deserialize, Deserializer, de};
-use uuid::Uuid;
 use web::{Answer, Caller, Cursor, Detail, Error, Limit, Query, Routes};
 
-use super::admin::looked_at;
+use super::admin::looked_at_all;
 use crate::{
     access_log::AccessLog,
     accounts::Arrival,
@@ -62,12 +61,8 @@ async fn page(
     let after = query.cursor.map(|cursor| cursor.0);
     let found = commands.log.reader().search(&filter, after, query.limit.0).await;
     let found = found.map_err(unreadable)?;
-    // Each of them learns of it; whom the query names, the door has written down.
-    let named = [Some(caller.actor), query.athlete.map(AthleteId::uuid)];
-    let owners: BTreeSet<Uuid> = found.events.iter().map(|event| event.owner).collect();
-    let others = owners.into_iter().filter(|owner| !named.contains(&Some(*owner)));
-    let seen: Vec<_> = others.map(|owner| looked_at(&caller, &arrival, owner)).collect();
-    access_log.record(&seen).await?;
+    let owners = found.events.iter().map(|event| event.owner);
+    access_log.record(&looked_at_all(&caller, &arrival, query.athlete, owners)).await?;
     let next = found.next.map(|place| Cursor(place).encode());
     Ok(Answer::ok(&found.events)?.list(found.events.len(), next))
 }

@@ -1,7 +1,7 @@
 //! `/v1/auth/oidc/…`: sign-in by others, and the identities that are linked to an account.
 
 use axum::{extract::State, response::Response};
-use events::{AthleteRegistered, TimeZone, Units};
+use events::{AthleteRegistered, Text, TimeZone, Units};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::{Answer, Caller, Error, Json, MaybeCaller, Path, Routes};
@@ -78,7 +78,7 @@ async fn finish(
     let time_zone = body.time_zone.unwrap_or(TimeZone::UTC);
     let registered = AthleteRegistered { time_zone, units: body.units };
     let known = accounts.end_oidc(&issuer, &outcome, registered, athlete, &arrival).await?;
-    let begun = accounts.begin_session(known, &issuer, &arrival).await?;
+    let begun = accounts.begin_session(&known, &issuer, &arrival).await?;
     Entered { known, begun, refresh_in: body.refresh_in }.answer(&accounts, None).await
 }
 
@@ -91,8 +91,8 @@ async fn identities(State(accounts): State<Accounts>, caller: Caller) -> Result<
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unlink {
-    issuer: String,
-    subject: String,
+    issuer: Text<255>,
+    subject: Text<255>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +107,6 @@ async fn unlink(
     body: Json<Unlink>,
 ) -> Result<Answer, Error> {
     let body = body.good()?;
-    accounts.unlink(athlete(&caller)?, &body.issuer, &body.subject).await?;
+    accounts.unlink(athlete(&caller)?, body.issuer.as_str(), body.subject.as_str()).await?;
     Answer::ok(&Unlinked { unlinked: true })
 }

@@ -31,15 +31,16 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         Rule::anyone(POST, "/v1/auth/logout"),
         Rule::anyone(POST, "/v1/auth/password/forgot").takes(Takes::Mail),
         Rule::anyone(POST, "/v1/auth/password/reset"),
-        Rule::anyone(POST, "/v1/auth/email/verify"),
         Rule::anyone(GET, "/v1/auth/oidc"),
-        Rule::anyone(POST, "/v1/auth/oidc/{issuer}/start"),
-        Rule::anyone(POST, "/v1/auth/oidc/{issuer}/finish"),
-        Rule::anyone(POST, "/v1/billing/notices"),
+        Rule::anyone(POST, "/v1/auth/oidc/{issuer}/start").heeds_token(),
+        Rule::anyone(POST, "/v1/auth/oidc/{issuer}/finish").heeds_token(),
+        // Signed, and as many as there are.
+        Rule::anyone(POST, "/v1/billing/notices").takes(Takes::Nothing),
         // One's account.
         Rule::athlete(GET, "/v1/auth/account"),
         Rule::athlete(POST, "/v1/auth/password"),
         Rule::athlete(POST, "/v1/auth/email/verification").takes(Takes::Mail),
+        Rule::athlete(POST, "/v1/auth/email/verify"),
         Rule::athlete(GET, "/v1/auth/sessions"),
         Rule::athlete(DELETE, "/v1/auth/sessions"),
         Rule::athlete(DELETE, "/v1/auth/sessions/{id}"),
@@ -118,6 +119,7 @@ pub(crate) fn page() -> String {
     );
     for rule in TABLE.iter() {
         let who = match rule.who {
+            Who::Anyone if rule.heeds_token => "everybody, with a good token or none",
             Who::Anyone => "everybody",
             Who::Athlete => "athletes",
             Who::Coach => "coaches",

@@ -120,8 +120,10 @@ impl Shared {
         call.arg(cost);
         for (budget, quota) in asked {
             // The braces keep the windows of a subject on one node of a cluster.
-            call.key(format!("{}:limit:{{{subject}}}:{}", self.prefix, budget.name()));
+            // Steps of another window would count for decades.
             let window = quota.window.as_millis();
+            let name = budget.name();
+            call.key(format!("{}:limit:{{{subject}}}:{name}:{window}", self.prefix));
             let step = u64::try_from((window / STEPS).max(1)).unwrap_or(u64::MAX);
             call.arg(quota.count).arg(u64::try_from(window).unwrap_or(u64::MAX)).arg(step);
         }
