@@ -96,7 +96,7 @@ impl AccessLog {
         if let Err(TrySendError::Full(_)) =
             self.noted.try_send(Message::Noted(seen, self.clock.now()))
         {
-            metrics::counter!("access_log_lost_total").increment(1);
+            metrics::counter!("ironledger_access_log_lost_total").increment(1);
             tracing::warn!("more happens at the door than can be written down");
         }
     }

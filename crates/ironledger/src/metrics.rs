@@ -97,6 +97,10 @@ fn describe() {
     describe_counter!("ironledger_projected_events_total", "Events that this process projected.");
     describe_counter!("ironledger_parked_events_total", "Events that this process set aside.");
     describe_counter!("ironledger_projection_failures_total", "Batches that failed here.");
+    describe_counter!(
+        "ironledger_access_log_lost_total",
+        "What happened at the door and is not written down: too much waited."
+    );
     describe_histogram!(
         "ironledger_projection_batch_seconds",
         Unit::Seconds,
