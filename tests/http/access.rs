@@ -45,6 +45,9 @@ async fn an_athlete_sees_sign_ins_refusals_key_use_and_who_looked() {
     admin.get(&format!("/v1/admin/accounts?email={email}")).await.expect(200);
 
     let seen = entries(&athlete).await;
+    for what in ["signed_out", "key_made"] {
+        assert_eq!(whats(&seen).iter().filter(|seen| **seen == what).count(), 1, "{what}");
+    }
     let of = |what: &str| -> Vec<&Value> { seen.iter().filter(|e| e["what"] == what).collect() };
     assert_eq!(of("signed_in").len(), 2);
     let failed = of("sign_in_failed");

@@ -152,7 +152,8 @@ async fn tokens_that_do_not_hold() {
         let answer = athlete.with_token(token).get(&workout).await;
         let expected = if token.is_empty() { "TOKEN_MISSING" } else { "TOKEN_INVALID" };
         assert_eq!((answer.status, answer.error_code()), (401, expected), "{what}");
-        assert_eq!(answer.header("www-authenticate"), "Bearer", "{what}");
+        let told = if token.is_empty() { "Bearer" } else { "Bearer error=\"invalid_token\"" };
+        assert_eq!(answer.header("www-authenticate"), told, "{what}");
     }
     let expired = plain(json!({ "exp": now }));
     athlete.with_token(&expired).get(&workout).await.refused(401, "TOKEN_EXPIRED");

@@ -55,8 +55,11 @@ async fn a_notice_gives_a_tier_until_it_ends() {
 
     // The same notice again changes nothing, and signs nobody out.
     let signed_in = athlete.signed_in_again().await;
-    tell(&nobody, paid).await.expect(200);
+    assert_eq!(tell(&nobody, paid).await.expect(200).data()["applied"], false);
     signed_in.get("/v1/history").await.expect(200);
+    let early = notice("evt_3", "2099-01-01T00:00:00Z", "pro", Value::Null);
+    let early = tell(&nobody, early).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(early.error_fields(), ["at"], "it would be later than every other");
     let late = notice("evt_0", "2026-02-01T10:00:00Z", "free", Value::Null);
     tell(&nobody, late).await.expect(200);
     assert_eq!(tier().await.0, "pro", "what came late was over already");

@@ -41,6 +41,20 @@ async fn a_key_does_what_it_is_for() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_made_twice_under_one_idempotency_key_is_one() {
+    let app = app().await;
+    let athlete = app.athlete().await;
+    let make = async |name: &str| {
+        let body = json!({ "name": name, "scopes": ["training:read"] });
+        athlete.keyed("once", testkit::Method::POST, "/v1/auth/keys", body).await
+    };
+    let (first, again) = (make("a").await.expect(201), make("a").await.expect(201));
+    assert_eq!(first.data(), again.data());
+    make("b").await.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(athlete.get("/v1/auth/keys").await.expect(200).list().len(), 1);
+}
+
+#[tokio::test]
 async fn a_key_is_shown_once_and_kept_as_a_hash() {
     let app = App::start(binary()).await;
     let athlete = app.athlete().await;

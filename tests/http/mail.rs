@@ -1,5 +1,7 @@
 //! Mail: proving an address and setting a forgotten password anew, by a server that speaks SMTP.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 use testkit::{App, Client, PASSWORD, email, mail::MailServer};
 use tokio::task::JoinSet;
@@ -27,6 +29,9 @@ async fn an_address_is_proved_by_its_mail() {
     let address = athlete.email.clone().unwrap();
     let mail = server.nth_to(&address, 1).await;
     assert!(mail.text.contains("From: Ironledger <hello@example.com>"), "{}", mail.text);
+    for header in ["MIME-Version: 1.0", "Message-ID: <"] {
+        assert!(mail.text.contains(header), "{header}: {}", mail.text);
+    }
     assert!(mail.text.contains("https://app.example.com/verify-email#"), "{}", mail.text);
     assert!(!is_verified(&athlete).await);
 
@@ -119,8 +124,10 @@ async fn who_develops_reads_mail_in_a_folder() {
         text.contains("nothing to do").then_some(text)
     })
     .await;
-    let is_token = |line: &&str| line.len() == 43 && !line.contains(':');
-    let token = mail.lines().map(str::trim).find(is_token).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "nobody else reads it");
+    let token = mail.lines().find_map(|line| line.trim().strip_prefix("Give this to your app: "));
+    let token = token.unwrap();
     athlete.post("/v1/auth/email/verify", json!({ "token": token })).await.expect(200);
     assert!(is_verified(&athlete).await);
 }

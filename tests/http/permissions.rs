@@ -285,7 +285,14 @@ async fn an_admin_grants_and_ends_and_their_keys_are_an_athletes() {
     put("role", json!({ "role": "coach" })).await.expect(200);
     put("tier", json!({ "tier": "pro", "until": "2100-01-01T00:00:00Z" })).await.expect(200);
     assert_eq!(is().await, (json!("coach"), json!("pro")));
-    put("tier", json!({ "tier": "pro", "until": "2020-01-01T00:00:00Z" })).await.expect(200);
+    for wrong in [
+        json!({ "tier": "pro", "until": "2020-01-01T00:00:00Z" }),
+        json!({ "tier": "free", "until": "2100-01-01T00:00:00Z" }),
+    ] {
+        let refused = put("tier", wrong).await.refused(400, "VALIDATION_ERROR");
+        assert_eq!(refused.error_fields(), ["until"]);
+    }
+    put("tier", json!({ "tier": "free" })).await.expect(200);
     put("role", json!({ "role": "athlete" })).await.expect(200);
     assert_eq!(is().await, (json!("athlete"), json!("free")));
     let bad = put("tier", json!({ "tier": "gold", "until": "soon", "role": "admin" })).await;
@@ -293,6 +300,18 @@ async fn an_admin_grants_and_ends_and_their_keys_are_an_athletes() {
     let nobody = format!("/v1/admin/accounts/{}/role", new_id());
     let nobody = admin.request(Method::PUT, &nobody).json(&json!({ "role": "coach" }));
     Answer::to(nobody).await.refused(404, "NOT_FOUND");
+
+    // Signed in with a tier that ends soon, an app knows when to refresh.
+    let soon = log::Clock::system().now().shifted(chrono::TimeDelta::seconds(60)).unwrap();
+    put("tier", json!({ "tier": "pro", "until": soon })).await.expect(200);
+    let login = json!({ "email": athlete.email, "password": PASSWORD });
+    let login = app.client().post("/v1/auth/login", login).await.expect(200);
+    assert!((50..=60).contains(&login.data()["expires_in"].as_i64().unwrap()), "{login:?}");
+    let acted = athlete.signed_in_again().await.get("/v1/athletes/me/access?limit=100").await;
+    let acted = acted.expect(200);
+    let acted = acted.list().iter().filter(|entry| entry["what"] == "admin_acted").count();
+    assert_eq!(acted, 5, "each grant is seen");
+    admin.get("/v1/admin/accounts").await.refused(400, "VALIDATION_ERROR");
 
     let session = athlete.signed_in_again().await;
     admin.delete(&format!("{account}/sessions")).await.expect(200);

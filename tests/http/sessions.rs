@@ -31,6 +31,9 @@ async fn a_refresh_token_is_good_once_and_its_second_use_ends_the_family() {
 
     // Somebody else has the first one too.
     refresh(&athlete, &first).await.refused(401, "REFRESH_TOKEN_REUSED");
+    let seen = athlete.signed_in_again().await.get("/v1/athletes/me/access").await.expect(200);
+    let reused = seen.list().iter().find(|entry| entry["what"] == "token_reused").unwrap();
+    assert_eq!(reused["session"], next.data()["session"], "which session it was is told");
     refresh(&athlete, &second).await.refused(401, "REFRESH_TOKEN_INVALID");
     renewed.get("/v1/auth/account").await.refused(401, "TOKEN_REVOKED");
     athlete.get("/v1/auth/account").await.refused(401, "TOKEN_REVOKED");

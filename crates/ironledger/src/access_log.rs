@@ -69,7 +69,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Leaves out the session or key of anybody but the reader.
     pub(crate) fn hide_from(&mut self, reader: Uuid) {
-        if self.actor != Some(reader) {
+        if self.actor.is_some_and(|actor| actor != reader) {
             (self.session, self.key) = (None, None);
         }
     }
@@ -86,7 +86,7 @@ pub(crate) struct Filter {
 impl AccessLog {
     pub(crate) fn new(pool: PgPool, clock: Clock, random: Random) -> Self {
         let (noted, notes) = mpsc::channel(WAITING);
-        let writer = Writer { pool: pool.clone(), clock: clock.clone(), random: random.clone() };
+        let writer = Writer { pool: pool.clone(), random: random.clone() };
         let writer = AbortOnDropHandle::new(tokio::spawn(writer.run(notes)));
         Self { pool, clock, random, noted, _writer: Arc::new(writer) }
     }
@@ -106,8 +106,7 @@ impl AccessLog {
         let now = self.clock.now();
         let entries: Vec<New> =
             seen.iter().map(|seen| New { seen: seen.clone(), at: now, times: 1 }).collect();
-        let first = self.random.uuid(now);
-        write(&self.pool, first, &entries).await.map_err(commands::database)
+        write(&self.pool, &self.random, &entries).await.map_err(commands::database)
     }
 
     /// Waits until what was noted is written.
@@ -166,7 +165,6 @@ impl AccessLog {
 
 struct Writer {
     pool: PgPool,
-    clock: Clock,
     random: Random,
 }
 
@@ -213,8 +211,7 @@ impl Writer {
         let entries = gathered.entries.drain(..).collect::<Vec<_>>();
         gathered.known.clear();
         gathered.since = None;
-        let first = self.random.uuid(self.clock.now());
-        if let Err(error) = write(&self.pool, first, &entries).await {
+        if let Err(error) = write(&self.pool, &self.random, &entries).await {
             let entries = entries.len();
             tracing::error!(%error, entries, "what happened is not written down");
         }
@@ -269,13 +266,19 @@ impl Same {
     }
 }
 
-/// Writes entries in their order: ids go on from the first.
-async fn write(pool: &PgPool, first: Uuid, entries: &[New]) -> Result<(), sqlx::Error> {
+/// Writes entries; their ids are in the order in which it happened.
+async fn write(pool: &PgPool, random: &Random, entries: &[New]) -> Result<(), sqlx::Error> {
     if entries.is_empty() {
         return Ok(());
     }
     let each = || entries.iter().map(|entry| &entry.seen);
-    let ids: Vec<Uuid> = (first.as_u128()..).take(entries.len()).map(Uuid::from_u128).collect();
+    let mut ids: Vec<Uuid> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let id = random.uuid(entry.at);
+        // Within a millisecond chance would decide.
+        let last = ids.last().copied().filter(|last| *last >= id);
+        ids.push(last.map_or(id, |last| Uuid::from_u128(last.as_u128() + 1)));
+    }
     let times_at: Vec<DateTime<Utc>> = entries.iter().map(|entry| entry.at.utc()).collect();
     let athletes: Vec<Option<Uuid>> = each().map(|seen| seen.athlete).collect();
     let actors: Vec<Option<Uuid>> = each().map(|seen| seen.actor).collect();

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     Access, Caller, Credential, Detail, Error, RequestInfo, Revoked, Role, Scope, Tier, Tokens,
     address,
-    limits::{Budget, Left, Limits},
+    limits::{Budget, Left, Limits, tightest},
     permissions::{Rule, Table, Takes, Who},
 };
 
@@ -117,6 +117,24 @@ pub enum What {
     CoachActed,
     /// An admin looked at somebody's affairs.
     AdminRead,
+    /// An admin changed what an account may do, or ended its sessions.
+    AdminActed,
+    /// A session was ended, by its athlete.
+    SignedOut,
+    /// A refresh token was used a second time, so that somebody else may have it; its session is over.
+    TokenReused,
+    /// A password was changed, by who knew it or by a mail.
+    PasswordChanged,
+    /// An address was proved.
+    EmailVerified,
+    /// An API key was made.
+    KeyMade,
+    /// An API key was deleted.
+    KeyDeleted,
+    /// An identity was linked.
+    IdentityLinked,
+    /// An identity was unlinked.
+    IdentityUnlinked,
 }
 
 impl What {
@@ -129,6 +147,15 @@ impl What {
             Self::KeyUsed => "key_used",
             Self::CoachActed => "coach_acted",
             Self::AdminRead => "admin_read",
+            Self::AdminActed => "admin_acted",
+            Self::SignedOut => "signed_out",
+            Self::TokenReused => "token_reused",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailVerified => "email_verified",
+            Self::KeyMade => "key_made",
+            Self::KeyDeleted => "key_deleted",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 }
@@ -216,8 +243,13 @@ pub async fn check<D: Directory>(
         }
         Err(error) => error.into_response(),
     };
-    if let Some(left) = left {
+    // What a handler was refused by tells more than what let the request in.
+    let of_handler = response.extensions().get::<Error>().and_then(|error| error.limit.as_deref());
+    if let Some(left) = of_handler.copied().or(left) {
         left.tell(response.headers_mut());
+    }
+    if response.status() != StatusCode::BAD_REQUEST {
+        door.take_mail(&visit).await;
     }
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allowed: Vec<&str> = visit.allowed.iter().map(Method::as_str).collect();
@@ -328,9 +360,13 @@ impl<D: Directory> Inner<D> {
                 return Err(error);
             }
         };
-        if rule.takes == Takes::Mail {
-            // Of the address, whoever it is: accounts are easily made.
-            self.take(&of_address(visit.address), &[Budget::Mail], visit, left).await?;
+        if rule.takes == Takes::Mail && !visit.lifted {
+            // Of the address, whoever it is: accounts are easily made. It is taken when it is clear
+            // that something was asked for, so that slips of the finger cost nothing.
+            let there = self.limits.look(&of_address(visit.address), Budget::Mail).await;
+            if !there.granted {
+                return Err(there.refusal());
+            }
         }
         if rule.who == Who::Anyone || known.is_none() {
             self.take_anonymous(visit, left).await?;
@@ -338,8 +374,11 @@ impl<D: Directory> Inner<D> {
         let Some((caller, scopes)) = known else {
             return if rule.who == Who::Anyone { Ok(None) } else { Err(missing()) };
         };
-        if rule.who != Who::Anyone {
-            self.take_known(&caller, rule, visit, left).await?;
+        if rule.who != Who::Anyone
+            && let Err(error) = self.take_known(&caller, rule, visit, left).await
+        {
+            self.directory.note(visit.seen(What::Refused, Some(&caller), Some(&error)));
+            return Err(error);
         }
         let judged = self.judge(rule, caller, scopes.as_deref(), visit, headers).await;
         match judged {
@@ -532,6 +571,14 @@ impl<D: Directory> Inner<D> {
         self.take(&subject, budgets, visit, left).await
     }
 
+    /// Takes a mail, where the route does.
+    async fn take_mail(&self, visit: &Visit) {
+        let takes = visit.rule.is_some_and(|rule| rule.takes == Takes::Mail);
+        if takes && !visit.lifted {
+            self.limits.take(&of_address(visit.address), &[Budget::Mail], 1).await;
+        }
+    }
+
     async fn take_anonymous(&self, visit: &Visit, left: &mut Option<Left>) -> Result<(), Error> {
         self.take(&of_address(visit.address), &[Budget::Anonymous], visit, left).await
     }
@@ -547,7 +594,7 @@ impl<D: Directory> Inner<D> {
             return Ok(());
         }
         let Some(taken) = self.limits.take(subject, budgets, 1).await else { return Ok(()) };
-        *left = Some(taken);
+        *left = tightest(left.take().into_iter().chain([taken]));
         if taken.granted { Ok(()) } else { Err(taken.refusal()) }
     }
 }

@@ -175,10 +175,14 @@ fn failure(
 
     *response.status_mut() = error.status;
     if let Some(seconds) = error.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.get()));
     }
     if error.status == StatusCode::UNAUTHORIZED {
-        let scheme = HeaderValue::from_static("Bearer");
+        // RFC 6750: a request without a token is told nothing more.
+        let scheme = HeaderValue::from_static(match &*error.code {
+            "TOKEN_MISSING" => "Bearer",
+            _ => "Bearer error=\"invalid_token\"",
+        });
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
     }
     if wants_problem {

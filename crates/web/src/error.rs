@@ -1,6 +1,6 @@
 //! What went wrong, as the caller is told.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, num::NonZeroU32};
 
 use axum::{
     http::StatusCode,
@@ -9,6 +9,8 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::limits::Left;
+
 /// A failure as the caller is told of it. The envelope's layer gives it its form and logs it.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -16,9 +18,11 @@ pub struct Error {
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
     pub(crate) details: Vec<Detail>,
-    pub(crate) retry_after: Option<u32>,
+    pub(crate) retry_after: Option<NonZeroU32>,
     /// What is there now, where that helps the caller to go on.
     pub(crate) current: Option<Box<RawValue>>,
+    /// What of limits refused it.
+    pub(crate) limit: Option<Box<Left>>,
     /// For the log alone.
     pub(crate) cause: Option<Box<str>>,
 }
@@ -56,6 +60,7 @@ impl Error {
             details: Vec::new(),
             retry_after: None,
             current: None,
+            limit: None,
             cause: None,
         }
     }
@@ -107,7 +112,7 @@ impl Error {
     /// 503: come back in so many seconds.
     pub fn unavailable(code: &'static str, message: &'static str, retry_after: u32) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
-        Self { retry_after: Some(retry_after), ..error }
+        Self { retry_after: NonZeroU32::new(retry_after), ..error }
     }
 
     /// 429: the caller came too often, and may come back in so many seconds.
@@ -117,7 +122,8 @@ impl Error {
         retry_after: u64,
     ) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, code, message);
-        Self { retry_after: Some(u32::try_from(retry_after).unwrap_or(u32::MAX)), ..error }
+        let seconds = u32::try_from(retry_after).unwrap_or(u32::MAX);
+        Self { retry_after: NonZeroU32::new(seconds), ..error }
     }
 
     /// 403 for a reason that a program can tell from others.
@@ -148,6 +154,11 @@ impl Error {
     /// Whether the request is to blame, and sending it again cannot help.
     pub fn is_of_caller(&self) -> bool {
         self.status.is_client_error()
+    }
+
+    /// Refused by a limit, which the answer's headers tell of.
+    pub(crate) fn of_limit(self, left: Left) -> Self {
+        Self { limit: Some(Box::new(left)), ..self }
     }
 
     /// With particulars.

@@ -1,6 +1,12 @@
 //! Mail: proving an address, and setting a forgotten password anew.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::Permissions,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use axum::http::StatusCode;
@@ -9,7 +15,10 @@ use chrono::TimeDelta;
 use events::AthleteId;
 use lettre::{
     AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, header::ContentType},
+    message::{
+        Mailbox,
+        header::{ContentType, MIME_VERSION_1_0},
+    },
 };
 use tokio::sync::Semaphore;
 use web::{Error, Revocation, access::What, limits::Budget};
@@ -76,8 +85,11 @@ impl Mailer {
 
     /// Into a folder, which is made if need be.
     pub(crate) fn folder(folder: PathBuf) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        // What lies there opens accounts.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.with_context(|| format!("{} cannot be made", folder.display()))?;
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o700))
+            .with_context(|| format!("{} cannot be closed to others", folder.display()))?;
         Ok(Self::Folder(folder))
     }
 
@@ -149,11 +161,12 @@ impl Mail {
         let way = match &sending.app_url {
             // After the fragment, for servers and their logs do not see that.
             Some(app) => format!("{}/{page}#{token}", app.trim_end_matches('/')),
-            None => token.to_owned(),
+            None => format!("Give this to your app: {token}"),
         };
         let text = format!("{why}:\n\n{way}\n\nIf it was not you, there is nothing to do.\n");
         let message = to.parse().map_err(anyhow::Error::from).and_then(|to| {
             let builder = Message::builder().from(sending.from.clone()).to(to).subject(subject);
+            let builder = builder.message_id(None).header(MIME_VERSION_1_0);
             Ok(builder.header(ContentType::TEXT_PLAIN).body(text)?)
         });
         let (Ok(message), Ok(place)) = (message, sending.waiting.clone().try_acquire_owned())
@@ -263,7 +276,12 @@ impl Accounts {
 
     /// Takes in what a mail proved: that its address is that of the athlete, who has signed in. A mail
     /// that nobody asked for, opened by whose address it is, proves nothing to who has the account.
-    pub(crate) async fn verify_email(&self, athlete: AthleteId, token: &str) -> Result<(), Error> {
+    pub(crate) async fn verify_email(
+        &self,
+        athlete: AthleteId,
+        token: &str,
+        arrival: &Arrival,
+    ) -> Result<(), Error> {
         let verified = sqlx::query!(
             "with spent as (
                  delete from accounts.mailed
@@ -281,7 +299,11 @@ impl Accounts {
         .execute(&self.pool)
         .await
         .map_err(commands::database)?;
-        if verified.rows_affected() == 1 { Ok(()) } else { Err(invalid()) }
+        if verified.rows_affected() == 0 {
+            return Err(invalid());
+        }
+        self.access_log.note(arrival.by(athlete, What::EmailVerified));
+        Ok(())
     }
 
     /// Sets the password of who has the mail; all sessions are over. Where nobody had proved the address
@@ -295,7 +317,7 @@ impl Accounts {
         let secret = secret_of(token)?;
         let now = self.commands.clock.now().utc();
         let subjects = [address_subject(arrival)];
-        self.may_guess(&subjects, arrival).await?;
+        self.may_guess(None, &subjects, arrival).await?;
         // Before the password is hashed, which costs more.
         let is_good = sqlx::query_scalar!(
             r#"select exists (
@@ -361,6 +383,8 @@ impl Accounts {
         }
         transaction.commit().await.map_err(commands::database)?;
         self.revoking.tell(ended.into_iter().map(Revocation::Over));
+        // Who reads the mail, whoever that is.
+        self.access_log.note(arrival.seen(What::PasswordChanged, Some(athlete.uuid()), None));
         Ok(())
     }
 }

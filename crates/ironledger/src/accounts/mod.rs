@@ -114,6 +114,11 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// What an athlete did about their own account.
+    pub(crate) fn by(&self, athlete: AthleteId, what: What) -> Seen {
+        Seen { actor: Some(athlete.uuid()), ..self.seen(what, Some(athlete.uuid()), None) }
+    }
+
     fn seen(&self, what: What, athlete: Option<Uuid>, status: Option<u16>) -> Seen {
         Seen {
             athlete,
@@ -284,36 +289,42 @@ impl Accounts {
         arrival: &Arrival,
     ) -> Result<(bool, Option<Account>), Error> {
         let account = self.find(email).await?;
-        let right = self.verify(email, account.as_ref(), password, arrival).await?;
+        let subjects = [account_subject(email), address_subject(arrival)];
+        let right = self.verify(account.as_ref(), password, &subjects, arrival).await?;
         Ok((right, account))
     }
 
     async fn verify(
         &self,
-        email: &str,
         account: Option<&Account>,
         password: &str,
+        subjects: &[String],
         arrival: &Arrival,
     ) -> Result<bool, Error> {
         let turn = self.hasher.turn().await?;
-        let subjects = [account_subject(email), address_subject(arrival)];
-        self.may_guess(&subjects, arrival).await?;
+        let athlete = account.map(|account| account.athlete);
+        self.may_guess(athlete, subjects, arrival).await?;
         let hash = account.and_then(|account| account.password_hash.as_deref());
         let right = turn.verify(password, hash).await?;
         if !right {
-            let athlete = account.map(|account| account.athlete);
             self.access_log.note(arrival.seen(What::SignInFailed, athlete, Some(401)));
-            self.count_failure(&subjects, arrival).await;
+            self.count_failure(subjects, arrival).await;
         }
         Ok(right)
     }
 
     /// Whether there is a try left.
-    async fn may_guess(&self, subjects: &[String], arrival: &Arrival) -> Result<(), Error> {
+    async fn may_guess(
+        &self,
+        athlete: Option<Uuid>,
+        subjects: &[String],
+        arrival: &Arrival,
+    ) -> Result<(), Error> {
         if !arrival.lifted {
             for subject in subjects {
                 let left = self.limits.look(subject, Budget::SignIn).await;
                 if !left.granted {
+                    self.access_log.note(arrival.seen(What::SignInFailed, athlete, Some(429)));
                     return Err(left.refusal());
                 }
             }
@@ -389,7 +400,9 @@ impl Accounts {
     ) -> Result<(), Error> {
         let account = self.find_athlete(athlete.uuid()).await?;
         let account = account.ok_or_else(|| Error::not_found("account"))?;
-        if !self.verify(&account.email, Some(&account), current, arrival).await? {
+        // Of the account alone: who has signed in to it is not somebody who tries many.
+        let subjects = [account_subject(&account.email)];
+        if !self.verify(Some(&account), current, &subjects, arrival).await? {
             let detail = web::Detail::new("current_password", "is not the password");
             return Err(Error::validation(vec![detail]));
         }
@@ -412,6 +425,7 @@ impl Accounts {
         let ended = end(&mut transaction, athlete, SessionEnd::AllBut(session)).await?;
         transaction.commit().await.map_err(commands::database)?;
         self.revoking.tell(ended.into_iter().map(Revocation::Over));
+        self.access_log.note(arrival.by(athlete, What::PasswordChanged));
         Ok(())
     }
 
@@ -431,14 +445,18 @@ impl Accounts {
         Ok((access, standing.ends(now).map(|until| until.utc())))
     }
 
-    /// An access token of a session, and what it says.
+    /// An access token of a session, what it says, and for how many seconds.
     pub(crate) async fn token(
         &self,
         known: &Known,
         session: Uuid,
-    ) -> Result<(String, Access), Error> {
+    ) -> Result<(String, Access, u64), Error> {
         let (access, until) = self.access(known, session).await?;
-        Ok((self.tokens.issue(access, until)?, access))
+        let now = self.commands.clock.now().utc();
+        let left = until.and_then(|until| u64::try_from((until - now).num_seconds()).ok());
+        let lifetime = Tokens::LIFETIME.as_secs();
+        let seconds = left.map_or(lifetime, |left| left.min(lifetime));
+        Ok((self.tokens.issue(access, until)?, access, seconds))
     }
 
     /// Tokens of an account say what is no longer true.

@@ -251,6 +251,7 @@ impl Accounts {
             (Some(known), _) => AthleteId::new(known).map_err(Error::internal)?,
             (None, Some(athlete)) => {
                 self.link(&vouched, athlete).await?;
+                self.access_log.note(arrival.by(athlete, What::IdentityLinked));
                 athlete
             }
             (None, None) => self.make_or_link(&vouched, registered).await?,
@@ -383,6 +384,7 @@ impl Accounts {
         athlete: AthleteId,
         issuer: &str,
         subject: &str,
+        arrival: &Arrival,
     ) -> Result<(), Error> {
         let unlinked = sqlx::query_scalar!(
             r#"with mine as (
@@ -401,6 +403,7 @@ impl Accounts {
         .await
         .map_err(commands::database)?;
         if unlinked.is_some() {
+            self.access_log.note(arrival.by(athlete, What::IdentityUnlinked));
             return Ok(());
         }
         let all = self.identities(athlete).await?;

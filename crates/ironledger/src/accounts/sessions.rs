@@ -204,7 +204,9 @@ impl Accounts {
         }
         self.end_sessions(known.athlete, SessionEnd::One(token.session)).await?;
         let whose = Some(known.athlete.uuid());
-        self.access_log.note(arrival.seen(What::Refused, whose, Some(401)));
+        let mut seen = arrival.seen(What::TokenReused, whose, Some(401));
+        seen.credential = Some(web::Credential::Session(token.session));
+        self.access_log.note(seen);
         let message = "the refresh token was used before, so the session is over: sign in again";
         Err(Error::unauthorized("REFRESH_TOKEN_REUSED", message))
     }

@@ -10,7 +10,10 @@ use sqlx::{Connection, PgConnection};
 use super::say;
 use crate::{
     app::App,
-    commands::{Origin, accounts::Grant},
+    commands::{
+        Origin,
+        accounts::{Grant, check_grant},
+    },
     settings::{Surroundings, User, Where},
 };
 
@@ -68,6 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 told.push(role.to_string());
             }
             if let Some(tier) = tier {
+                check_grant(tier, until, Some(app.commands.clock.now())).map_err(failed)?;
                 let grant = Grant::Tier { tier, until, notice: None };
                 app.commands.grant(&origin, grant).await.map_err(failed)?;
                 told.push(tier.to_string());

@@ -57,7 +57,7 @@ pub(super) async fn show(app: &App, address: SocketAddr) -> Result<()> {
 
     let begun = app.accounts.begin_session(&known, "demo", &Arrival::default()).await;
     let session = begun.map_err(failed)?.session;
-    let (token, _) = app.accounts.token(&known, session).await.map_err(failed)?;
+    let (token, ..) = app.accounts.token(&known, session).await.map_err(failed)?;
     say!("\nA token for the demo athlete, good for 15 minutes:\n\nTOKEN={token}\n");
     say!("Requests to try, with their answers. The ids make them safe to send again.");
     let show = async |method, path: &str, after: Option<&str>, body: Option<&str>| {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::account::{self, Standing};
 use events::{AthleteId, Event, Notice, Partition, Role, Stream, Tier, Timestamp};
-use web::Error;
+use web::{Detail, Error};
 
 use super::{Commands, Failure, Origin, State, unseen};
 
@@ -21,6 +21,20 @@ impl State for Standing {
 pub(crate) enum Grant {
     Role(Role),
     Tier { tier: Tier, until: Option<Timestamp>, notice: Option<Notice> },
+}
+
+/// Refuses a tier that ends before it begins (`now`, where that matters), or is free and ends.
+pub(crate) fn check_grant(
+    tier: Tier,
+    until: Option<Timestamp>,
+    now: Option<Timestamp>,
+) -> Result<(), Error> {
+    let message = match (tier, until, now) {
+        (Tier::Free, Some(_), _) => "must not be given: free does not end",
+        (Tier::Pro, Some(until), Some(now)) if until <= now => "must be in the future",
+        _ => return Ok(()),
+    };
+    Err(Error::validation(vec![Detail::new("until", message)]))
 }
 
 impl Commands {

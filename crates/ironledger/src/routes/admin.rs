@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use web::{
-    Answer, Caller, Error, Json, Path, Query, Routes,
+    Answer, Caller, Detail, Error, Json, Path, Query, Routes,
     access::{Seen, What},
 };
 
@@ -17,7 +17,10 @@ use crate::{
     access_log::AccessLog,
     accounts::{Accounts, Arrival, Email, SessionEnd},
     app::App,
-    commands::{Commands, Origin, accounts::Grant},
+    commands::{
+        Commands, Origin,
+        accounts::{Grant, check_grant},
+    },
 };
 
 pub(super) fn routes() -> Routes<App> {
@@ -46,7 +49,10 @@ async fn find(
     let known = match (&query.email, query.athlete) {
         (Some(email), _) => accounts.of_email(&email.0).await?,
         (None, Some(athlete)) => accounts.of_athlete(athlete).await?,
-        (None, None) => None,
+        (None, None) => {
+            let detail = Detail::new("email", "must be given, or athlete");
+            return Err(Error::validation(vec![detail]));
+        }
     };
     let Some(known) = known else {
         return Ok(Answer::ok(&[(); 0])?.list(0, None));
@@ -86,6 +92,11 @@ fn looked_at(caller: &Caller, arrival: &Arrival, athlete: Uuid) -> Seen {
     }
 }
 
+/// An admin changes somebody's account.
+fn acted_on(caller: &Caller, arrival: &Arrival, athlete: AthleteId) -> Seen {
+    Seen { what: What::AdminActed, ..looked_at(caller, arrival, athlete.uuid()) }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GrantRole {
@@ -107,11 +118,14 @@ struct Granted {
     role: Option<Role>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<Tier>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
 
 /// Lets an account do more, or less.
 async fn grant_role(
     State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
     State(commands): State<Commands>,
     caller: Caller,
     arrival: Arrival,
@@ -120,12 +134,14 @@ async fn grant_role(
 ) -> Result<Answer, Error> {
     let role = body.good()?.role;
     grant(&accounts, &commands, &caller, &arrival, athlete, Grant::Role(role)).await?;
-    Answer::ok(&Granted { athlete, role: Some(role), tier: None })
+    access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
+    Answer::ok(&Granted { athlete, role: Some(role), tier: None, until: None })
 }
 
 /// Gives an account a tier.
 async fn grant_tier(
     State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
     State(commands): State<Commands>,
     caller: Caller,
     arrival: Arrival,
@@ -133,9 +149,11 @@ async fn grant_tier(
     body: Json<GrantTier>,
 ) -> Result<Answer, Error> {
     let GrantTier { tier, until } = body.good()?;
+    check_grant(tier, until, Some(commands.clock.now()))?;
     let granting = Grant::Tier { tier, until, notice: None };
     grant(&accounts, &commands, &caller, &arrival, athlete, granting).await?;
-    Answer::ok(&Granted { athlete, role: None, tier: Some(tier) })
+    access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
+    Answer::ok(&Granted { athlete, role: None, tier: Some(tier), until })
 }
 
 async fn grant(
@@ -165,6 +183,6 @@ async fn end_sessions(
     arrival: Arrival,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer, Error> {
-    access_log.record(&[looked_at(&caller, &arrival, athlete.uuid())]).await?;
+    access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
     Answer::ok(&Ended { ended: accounts.end_sessions(athlete, SessionEnd::All).await? })
 }

@@ -11,9 +11,10 @@ use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Caller, Detail, Error, Json, MaybeCaller, Role, Routes, Tier, Tokens};
+use web::{Answer, Caller, Detail, Error, Json, MaybeCaller, Role, Routes, Tier, access::What};
 
 use crate::{
+    access_log::AccessLog,
     accounts::{Accounts, Arrival, Begun, Email, Known, NewPassword, SessionEnd},
     app::App,
     idempotency,
@@ -28,16 +29,22 @@ const SHORTEST_KEY: usize = 16;
 /// The header that a browser sends along with it.
 const CSRF: &str = "x-csrf-token";
 
+/// What is open to everybody.
 pub(super) fn routes() -> Routes<App> {
     Routes::default()
         .post("/v1/auth/register", register)
         .post("/v1/auth/login", login)
         .post("/v1/auth/refresh", refresh)
         .post("/v1/auth/logout", logout)
-        .get("/v1/auth/account", account)
-        .post("/v1/auth/password", change_password)
         .post("/v1/auth/password/forgot", forgot_password)
         .post("/v1/auth/password/reset", reset_password)
+}
+
+/// What is of one's own account.
+pub(super) fn of_account() -> Routes<App> {
+    Routes::default()
+        .get("/v1/auth/account", account)
+        .post("/v1/auth/password", change_password)
         .post("/v1/auth/email/verification", send_verification)
         .post("/v1/auth/email/verify", verify_email)
 }
@@ -88,7 +95,7 @@ struct SignedIn {
     session: Uuid,
     access_token: String,
     token_type: &'static str,
-    /// Seconds until the access token expires, at most.
+    /// Seconds until the access token expires.
     expires_in: u64,
     /// Good once, for 30 days; not here where it is in the cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,7 +150,7 @@ impl Entered {
         registered: Option<Positions>,
     ) -> Result<Response, Error> {
         let Self { known, begun: Begun { session, refresh_token }, refresh_in } = self;
-        let (access_token, access) = accounts.token(&known, session).await?;
+        let (access_token, access, expires_in) = accounts.token(&known, session).await?;
         let in_cookie = refresh_in == RefreshIn::Cookie;
         let cookie = in_cookie.then(|| cookie(refresh_token.clone()));
         let answer = Answer::ok(&SignedIn {
@@ -153,7 +160,7 @@ impl Entered {
             session,
             access_token,
             token_type: "Bearer",
-            expires_in: Tokens::LIFETIME.as_secs(),
+            expires_in,
             csrf_token: in_cookie.then(|| accounts.csrf_token(session)),
             refresh_token: (!in_cookie).then_some(refresh_token),
         })?;
@@ -226,6 +233,8 @@ struct SignedOut {
 /// Ends the session of the access token or of the refresh token.
 async fn logout(
     State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
+    arrival: Arrival,
     MaybeCaller(caller): MaybeCaller,
     headers: HeaderMap,
     body: Json<Refresh>,
@@ -243,6 +252,7 @@ async fn logout(
     };
     if let Some((athlete, session)) = session {
         accounts.end_sessions(athlete, SessionEnd::One(session)).await?;
+        access_log.note(arrival.by(athlete, What::SignedOut));
     }
     // Who is signed out already is, too.
     let mut response = Answer::ok(&SignedOut { signed_out: true })?.into_response();
@@ -362,8 +372,9 @@ struct VerifyEmail {
 async fn verify_email(
     State(accounts): State<Accounts>,
     caller: Caller,
+    arrival: Arrival,
     body: Json<VerifyEmail>,
 ) -> Result<Answer, Error> {
-    accounts.verify_email(athlete(&caller)?, &body.good()?.token).await?;
+    accounts.verify_email(athlete(&caller)?, &body.good()?.token, &arrival).await?;
     done()
 }

@@ -9,16 +9,20 @@ use axum::{
     extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode},
 };
+use chrono::TimeDelta;
 use events::{Actor, AthleteId, Channel, Notice, Text, Tier, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use web::{Answer, Error, Json, Routes};
+use web::{Answer, Detail, Error, Json, Routes};
 
 use crate::{
     app::{App, BillingKey},
-    commands::{Origin, accounts::Grant},
+    commands::{
+        Origin,
+        accounts::{Grant, check_grant},
+    },
 };
 
 /// The header with the signature.
@@ -48,7 +52,8 @@ struct Told {
 
 #[derive(Serialize)]
 struct Taken {
-    taken: bool,
+    /// Whether it changed something: not where it was taken before, or another tells of a later time.
+    applied: bool,
 }
 
 /// Takes a notice in.
@@ -71,16 +76,24 @@ async fn notice(
     }
     let request = Request::from_parts(parts, bytes.into());
     let told = Json::<Told>::from_request(request, &app).await?.good()?;
+    check_grant(told.tier, told.until, None)?;
+    let latest = now.shifted(TimeDelta::seconds(GOOD_FOR.cast_signed()));
+    if latest.is_some_and(|latest| told.at > latest) {
+        // Every notice until then would be told from before.
+        let detail = Detail::new("at", "must not lie in the future");
+        return Err(Error::validation(vec![detail]));
+    }
     let partition = app.accounts.partition_of(told.athlete).await?;
     let partition = partition.ok_or_else(|| Error::not_found("athlete"))?;
     let actor = Actor::System("billing".to_owned());
     let origin = Origin::new(told.athlete, partition, actor, Channel::System);
     let notice = Some(Notice { id: told.id.as_str().to_owned(), at: told.at });
     let grant = Grant::Tier { tier: told.tier, until: told.until, notice };
-    if app.commands.grant(&origin, grant).await? {
+    let applied = app.commands.grant(&origin, grant).await?;
+    if applied {
         app.accounts.outdate_tokens(told.athlete).await?;
     }
-    Answer::ok(&Taken { taken: true })
+    Answer::ok(&Taken { applied })
 }
 
 /// Whether the billing service says so, and did just now.

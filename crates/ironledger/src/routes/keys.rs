@@ -3,11 +3,12 @@
 use axum::extract::State;
 use serde::Serialize;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Json, Path, Routes};
+use web::{Answer, Caller, Error, Json, Path, Routes, access::What};
 
 use super::auth::athlete;
 use crate::{
-    accounts::{Accounts, Key, NewKey},
+    access_log::AccessLog,
+    accounts::{Accounts, Arrival, Key, NewKey},
     app::App,
 };
 
@@ -36,10 +37,14 @@ async fn list(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer
 /// Makes a key.
 async fn create(
     State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
     caller: Caller,
+    arrival: Arrival,
     body: Json<NewKey>,
 ) -> Result<Answer, Error> {
-    let (key, secret) = accounts.create_key(athlete(&caller)?, body.good()?).await?;
+    let athlete = athlete(&caller)?;
+    let (key, secret) = accounts.create_key(athlete, body.good()?).await?;
+    access_log.note(arrival.by(athlete, What::KeyMade));
     let location = format!("/v1/auth/keys/{}", key.id);
     Ok(Answer::ok(&Created { key, secret })?.created(location))
 }
@@ -52,11 +57,15 @@ struct Deleted {
 /// Deletes a key.
 async fn delete(
     State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
     caller: Caller,
+    arrival: Arrival,
     Path(id): Path<Uuid>,
 ) -> Result<Answer, Error> {
-    if !accounts.delete_key(athlete(&caller)?, id).await? {
+    let athlete = athlete(&caller)?;
+    if !accounts.delete_key(athlete, id).await? {
         return Err(Error::not_found("API key"));
     }
+    access_log.note(arrival.by(athlete, What::KeyDeleted));
     Answer::ok(&Deleted { deleted: id })
 }

@@ -40,13 +40,14 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(workouts::routes())
         .merge(exercises::routes())
         .merge(athletes::routes())
-        .merge(coaching::routes());
+        .merge(coaching::routes())
+        .merge(auth::of_account())
+        .merge(sessions::routes())
+        .merge(keys::routes());
     let once = middleware::from_fn_with_state(app.clone(), idempotency::once);
     commands
         .map(|router| router.route_layer(once))
         .merge(auth::routes())
-        .merge(sessions::routes())
-        .merge(keys::routes())
         .merge(oidc::routes())
         .merge(billing::routes())
         .merge(admin::routes())

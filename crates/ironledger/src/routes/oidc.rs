@@ -104,9 +104,12 @@ struct Unlinked {
 async fn unlink(
     State(accounts): State<Accounts>,
     caller: Caller,
+    arrival: Arrival,
     body: Json<Unlink>,
 ) -> Result<Answer, Error> {
     let body = body.good()?;
-    accounts.unlink(athlete(&caller)?, body.issuer.as_str(), body.subject.as_str()).await?;
+    accounts
+        .unlink(athlete(&caller)?, body.issuer.as_str(), body.subject.as_str(), &arrival)
+        .await?;
     Answer::ok(&Unlinked { unlinked: true })
 }

@@ -3,11 +3,12 @@
 use axum::extract::State;
 use serde::Serialize;
 use uuid::Uuid;
-use web::{Answer, Caller, Credential, Error, Path, Routes};
+use web::{Answer, Caller, Credential, Error, Path, Routes, access::What};
 
 use super::auth::athlete;
 use crate::{
-    accounts::{Accounts, SessionEnd},
+    access_log::AccessLog,
+    accounts::{Accounts, Arrival, SessionEnd},
     app::App,
 };
 
@@ -35,18 +36,31 @@ async fn list(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer
 }
 
 /// Signs out everywhere, here too.
-async fn end_all(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer, Error> {
-    Answer::ok(&Ended { ended: accounts.end_sessions(athlete(&caller)?, SessionEnd::All).await? })
+async fn end_all(
+    State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
+    caller: Caller,
+    arrival: Arrival,
+) -> Result<Answer, Error> {
+    let athlete = athlete(&caller)?;
+    let ended = accounts.end_sessions(athlete, SessionEnd::All).await?;
+    access_log.note(arrival.by(athlete, What::SignedOut));
+    Answer::ok(&Ended { ended })
 }
 
 /// Ends one.
 async fn end(
     State(accounts): State<Accounts>,
+    State(access_log): State<AccessLog>,
     caller: Caller,
+    arrival: Arrival,
     Path(id): Path<Uuid>,
 ) -> Result<Answer, Error> {
-    match accounts.end_sessions(athlete(&caller)?, SessionEnd::One(id)).await? {
-        0 => Err(Error::not_found("session")),
-        ended => Answer::ok(&Ended { ended }),
+    let athlete = athlete(&caller)?;
+    let ended = accounts.end_sessions(athlete, SessionEnd::One(id)).await?;
+    if ended == 0 {
+        return Err(Error::not_found("session"));
     }
+    access_log.note(arrival.by(athlete, What::SignedOut));
+    Answer::ok(&Ended { ended })
 }

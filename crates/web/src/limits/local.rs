@@ -61,15 +61,15 @@ impl Local {
                 if remaining == 0 {
                     self.spent().insert((budget, key), Instant::now() + one);
                 }
-                Left { quota, remaining, back_in: one, granted: true }
+                Left { budget, quota, remaining, back_in: one, granted: true }
             }
             Ok(Err(until)) => {
                 let back_in = until.wait_time_from(DefaultClock::default().now());
                 self.spent().insert((budget, key), Instant::now() + back_in);
-                Left { quota, remaining: 0, back_in, granted: false }
+                Left { budget, quota, remaining: 0, back_in, granted: false }
             }
             // More than there ever is.
-            Err(_) => Left { quota, remaining: 0, back_in: quota.window, granted: false },
+            Err(_) => Left { budget, quota, remaining: 0, back_in: quota.window, granted: false },
         }
     }
 
@@ -77,8 +77,10 @@ impl Local {
         let now = Instant::now();
         let until = self.spent().get(&(budget, subject.to_owned())).copied();
         match until.filter(|until| *until > now) {
-            Some(until) => Left { quota, remaining: 0, back_in: until - now, granted: false },
-            None => Left { quota, remaining: 1, back_in: Duration::ZERO, granted: true },
+            Some(until) => {
+                Left { budget, quota, remaining: 0, back_in: until - now, granted: false }
+            }
+            None => Left { budget, quota, remaining: 1, back_in: Duration::ZERO, granted: true },
         }
     }
 

@@ -21,6 +21,8 @@ use shared::Shared;
 /// What is left of a budget after it was asked for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
+    /// Of what.
+    pub budget: Budget,
     /// How much there is in a window.
     pub quota: Quota,
     /// How much of that is left.
@@ -85,7 +87,7 @@ impl Limits {
 }
 
 /// The budget that refuses, else that of which the smallest part is left.
-fn tightest(left: impl IntoIterator<Item = Left>) -> Option<Left> {
+pub(crate) fn tightest(left: impl IntoIterator<Item = Left>) -> Option<Left> {
     left.into_iter().min_by_key(|left| {
         let part = u64::from(left.remaining) * 1_000_000 / u64::from(left.quota.count.max(1));
         (left.granted, part)
@@ -97,11 +99,12 @@ impl Left {
     pub fn refusal(&self) -> Error {
         let seconds = seconds(self.back_in).max(1);
         let message = format!(
-            "at most {} in {} seconds; come back in {seconds}",
+            "too often: {} ({} in {} seconds); come back in {seconds} seconds",
+            self.budget.what(),
             self.quota.count,
             self.quota.window.as_secs(),
         );
-        Error::too_many("RATE_LIMITED", message, seconds)
+        Error::too_many("RATE_LIMITED", message, seconds).of_limit(*self)
     }
 
     /// Says how much is left, in the headers that clients look for.

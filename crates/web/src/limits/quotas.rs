@@ -54,6 +54,18 @@ impl Budget {
         Self::ALL[self as usize].1
     }
 
+    /// What it is of, for people.
+    pub(super) fn what(self) -> &'static str {
+        match self {
+            Self::Anonymous => "requests from an address",
+            Self::SignIn => "failed sign-ins",
+            Self::Mail => "accounts made and mails asked for",
+            Self::Free | Self::Pro | Self::Coach | Self::Admin => "requests",
+            Self::Key => "requests by API keys",
+            Self::Stats => "requests for stats",
+        }
+    }
+
     pub(super) fn all() -> impl Iterator<Item = Self> {
         Self::ALL.iter().map(|(budget, ..)| *budget)
     }

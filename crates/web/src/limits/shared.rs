@@ -144,7 +144,8 @@ impl Shared {
             }
         };
         let each = asked.iter().zip(answer.chunks_exact(3));
-        let left = each.map(|((_, quota), told)| Left {
+        let left = each.map(|((budget, quota), told)| Left {
+            budget: *budget,
             quota: *quota,
             remaining: u32::try_from(told[1]).unwrap_or_default(),
             back_in: Duration::from_millis(u64::try_from(told[2]).unwrap_or_default()),
