@@ -103,7 +103,8 @@ async fn scrape(process: &Process) -> std::collections::BTreeMap<String, f64> {
         rest.split_once('\n').map(|(url, _)| url.to_owned())
     })
     .await;
-    let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+    let shown = testkit::http().build().unwrap().get(&url).send().await.unwrap();
+    let text = shown.text().await.unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     samples
         .map(|line| {

@@ -18,6 +18,13 @@ pub fn email() -> String {
     format!("{}@example.com", new_id().simple())
 }
 
+/// What sends requests. TLS is that of the product, which installs it likewise.
+pub fn http() -> reqwest::ClientBuilder {
+    // A second time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 /// Somebody who sends requests: nobody known, or an athlete with a token.
 ///
 /// It belongs to the runtime of the test that made it.
@@ -42,10 +49,8 @@ pub struct Client {
 impl Client {
     /// Somebody who has not signed in.
     pub fn anonymous(url: &str) -> Self {
-        // A second time it is there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            http: reqwest::Client::new(),
+            http: http().build().expect("a client"),
             url: url.to_owned(),
             is_limited: false,
             headers: Vec::new(),

@@ -18,7 +18,7 @@ pub mod public;
 pub mod simulate;
 pub mod years;
 
-pub use api::{Answer, Client, Method, PASSWORD, bench, email, new_id};
+pub use api::{Answer, Client, Method, PASSWORD, bench, email, http, new_id};
 pub use database::{Database, MASTER_KEY};
 pub use kafka::{Kafka, prove_complete};
 pub use process::{App, BYPASS_KEY, Process, SECRETS, TOKEN_KEY, eventually};

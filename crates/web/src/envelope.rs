@@ -178,10 +178,12 @@ fn failure(
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.get()));
     }
     if error.status == StatusCode::UNAUTHORIZED {
-        // RFC 6750: a request without a token is told nothing more.
+        // RFC 6750: who brought no token, or failed by something else, is told nothing more.
         let scheme = HeaderValue::from_static(match &*error.code {
-            "TOKEN_MISSING" => "Bearer",
-            _ => "Bearer error=\"invalid_token\"",
+            "TOKEN_INVALID" | "TOKEN_EXPIRED" | "TOKEN_REVOKED" | "KEY_INVALID" => {
+                "Bearer error=\"invalid_token\""
+            }
+            _ => "Bearer",
         });
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
     }

@@ -24,13 +24,10 @@ const MOST: i64 = 50;
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Holders of keys that were used lately, by a digest of the key.
-pub(super) type KnownKeys = Cached;
-
-/// Bounded, and forgetful.
 #[derive(Clone)]
-pub(super) struct Cached(Cache<[u8; 32], Arc<KeyHolder>>);
+pub(super) struct KnownKeys(Cache<[u8; 32], Arc<KeyHolder>>);
 
-impl Default for Cached {
+impl Default for KnownKeys {
     fn default() -> Self {
         Self(Cache::builder().max_capacity(100_000).time_to_live(REMEMBERED).build())
     }
