@@ -108,11 +108,13 @@ impl Simulator {
         all.into_iter().map(|(athlete, _)| athlete).collect()
     }
 
-    /// Lets an athlete do so many more workouts.
+    /// Lets an athlete do so many more workouts, and coach somebody now and then.
     pub async fn train(&mut self, log: &Log, athlete: Athlete, workouts: usize) {
         for _ in 0..workouts {
             let custom = self.uuid();
             self.workout(log, athlete, custom).await;
+            let other = AthleteId::new(self.uuid()).expect("an id of version 7");
+            self.coach(log, athlete, other).await;
         }
     }
 

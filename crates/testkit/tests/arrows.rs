@@ -15,7 +15,10 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("projections", &["domain", "events", "log", "projector", "web"]),
     ("ironledger", &["domain", "events", "log", "projections", "projector", "servers", "web"]),
     ("testkit", &["events", "log", "projector", "servers"]),
-    ("benches", &["domain", "events", "log", "projections", "projector", "servers", "testkit"]),
+    (
+        "benches",
+        &["domain", "events", "log", "projections", "projector", "servers", "testkit", "web"],
+    ),
     ("xtask", &["servers"]),
 ];
 
