@@ -138,6 +138,9 @@ async fn a_replay_gives_the_rows_of_the_live_model<P: Projection>() {
 
     // Who projected before is fenced off once, and goes on with the new rows.
     world.grow().await;
+    for athlete in world.athletes.clone() {
+        world.simulator.ask(&world.log, athlete).await;
+    }
     assert!(matches!(live.step(None, 50).await, Err(Error::Fenced(_))));
     while live.step(None, 50).await.expect("a step") > 0 {}
     let grown = world.rows::<P>().await;

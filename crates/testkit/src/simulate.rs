@@ -108,14 +108,18 @@ impl Simulator {
         all.into_iter().map(|(athlete, _)| athlete).collect()
     }
 
-    /// Lets an athlete do so many more workouts, and coach somebody now and then.
+    /// Lets an athlete do so many more workouts.
     pub async fn train(&mut self, log: &Log, athlete: Athlete, workouts: usize) {
         for _ in 0..workouts {
             let custom = self.uuid();
             self.workout(log, athlete, custom).await;
-            let other = AthleteId::new(self.uuid()).expect("an id of version 7");
-            self.coach(log, athlete, other).await;
         }
+    }
+
+    /// Lets an athlete ask somebody to be their client, most of the time.
+    pub async fn ask(&mut self, log: &Log, athlete: Athlete) {
+        let other = AthleteId::new(self.uuid()).expect("an id of version 7");
+        self.coach(log, athlete, other).await;
     }
 
     /// What happens between workouts: profiles change, scales are stood on, records announced.
