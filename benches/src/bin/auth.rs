@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 use web::{
-    Access, Caller, Error, Revocation, Revoked, Role, Scope, Tier, Tokens,
-    access::{self, Directory, Door, KeyHolder, Parts, Seen},
+    Access, Caller, Directory, Error, KeyHolder, Revocation, Revoked, Role, Scope, Seen, Tier,
+    Tokens,
+    access::{self, Door, Parts},
     limits::Limits,
     permissions::Rule,
 };
@@ -61,7 +62,7 @@ impl Directory for One {
         Ok(None)
     }
 
-    async fn client(&self, _: &Caller, _: Uuid) -> Result<Option<access::Client>, Error> {
+    async fn client(&self, _: &Caller, _: Uuid) -> Result<Option<web::Client>, Error> {
         Ok(None)
     }
 

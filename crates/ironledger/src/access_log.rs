@@ -13,10 +13,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
-use web::{
-    Credential, Error,
-    access::{Seen, What},
-};
+use web::{Credential, Error, Seen, What};
 
 use crate::commands;
 

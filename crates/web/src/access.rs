@@ -2,9 +2,9 @@
 //!
 //! It finds the route's rule in the table of permissions, finds out who calls and for whom, takes from
 //! the limits, and lets through who may pass. A route that the table does not have is closed. What it
-//! asks others about, accounts above all, is behind [`Directory`].
+//! asks others about, accounts above all, is behind [`crate::Directory`].
 
-use std::{future::Future, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -18,8 +18,8 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
-    Access, Caller, Credential, Detail, Error, RequestInfo, Revoked, Role, Scope, Tier, Tokens,
-    address,
+    Access, Caller, Credential, Detail, Directory, Error, RequestInfo, Revoked, Role, Scope, Seen,
+    Tier, Tokens, What, address,
     limits::{Budget, Left, Limits, tightest},
     permissions::{Rule, Table, Takes, Who},
 };
@@ -35,130 +35,6 @@ pub const KEY_PREFIX: &str = "ilk_";
 
 /// Athletes whose partition is remembered; it never changes.
 const PARTITIONS: u64 = 1_000_000;
-
-/// What the layer asks others about.
-pub trait Directory: Send + Sync + 'static {
-    /// The log partition of an athlete; `None` when there is no such account.
-    fn partition(&self, athlete: Uuid) -> impl Future<Output = Result<Option<i16>, Error>> + Send;
-
-    /// Whether a session lives and its token says what is so, by the database.
-    fn lives(&self, access: &Access) -> impl Future<Output = Result<bool, Error>> + Send;
-
-    /// Whose an API key is, and what it is for; `None` when it is nobody's.
-    fn key(&self, key: &str) -> impl Future<Output = Result<Option<KeyHolder>, Error>> + Send;
-
-    /// A client of a coach, as it is at this moment; `None` for everybody else.
-    fn client(
-        &self,
-        coach: &Caller,
-        client: Uuid,
-    ) -> impl Future<Output = Result<Option<Client>, Error>> + Send;
-
-    /// Writes down that somebody used a key or was refused, soon.
-    fn note(&self, seen: Seen);
-
-    /// Writes down that somebody looks at what is another's, before they see it.
-    fn record(&self, seen: Seen) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
-/// Who holds an API key.
-#[derive(Debug, Clone)]
-pub struct KeyHolder {
-    /// What a token of theirs would say; the session is the key.
-    pub access: Access,
-    /// What the key is for.
-    pub scopes: Vec<Scope>,
-}
-
-/// For whom a coach may act.
-#[derive(Debug, Clone, Copy)]
-pub struct Client {
-    /// The client's log partition.
-    pub partition: i16,
-    /// What the client has paid for.
-    pub tier: Tier,
-}
-
-/// Something that happened at the door.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Whose affairs it was about; nobody's in particular where that is not known.
-    pub athlete: Option<Uuid>,
-    /// Who it was; `None` where that is not known.
-    pub actor: Option<Uuid>,
-    /// What it was.
-    pub what: What,
-    /// The session or key that the actor was known by.
-    pub credential: Option<Credential>,
-    /// Method and path of the route.
-    pub route: String,
-    /// What the actor was told: the status.
-    pub status: Option<u16>,
-    /// From where.
-    pub address: Option<IpAddr>,
-    /// The device, as the client calls it.
-    pub device: Option<String>,
-    /// The request's id.
-    pub request: String,
-}
-
-/// What happened at the door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
-    /// A session began.
-    SignedIn,
-    /// A password, code or token was wrong.
-    SignInFailed,
-    /// A session or key was over, or the caller may not do this.
-    Refused,
-    /// An API key was used.
-    KeyUsed,
-    /// A coach acted for a client.
-    CoachActed,
-    /// An admin looked at somebody's affairs.
-    AdminRead,
-    /// An admin changed what an account may do, or ended its sessions.
-    AdminActed,
-    /// A session was ended, by its athlete.
-    SignedOut,
-    /// A refresh token was used a second time, so that somebody else may have it; its session is over.
-    TokenReused,
-    /// A password was changed, by who knew it or by a mail.
-    PasswordChanged,
-    /// An address was proved.
-    EmailVerified,
-    /// An API key was made.
-    KeyMade,
-    /// An API key was deleted.
-    KeyDeleted,
-    /// An identity was linked.
-    IdentityLinked,
-    /// An identity was unlinked.
-    IdentityUnlinked,
-}
-
-impl What {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SignedIn => "signed_in",
-            Self::SignInFailed => "sign_in_failed",
-            Self::Refused => "refused",
-            Self::KeyUsed => "key_used",
-            Self::CoachActed => "coach_acted",
-            Self::AdminRead => "admin_read",
-            Self::AdminActed => "admin_acted",
-            Self::SignedOut => "signed_out",
-            Self::TokenReused => "token_reused",
-            Self::PasswordChanged => "password_changed",
-            Self::EmailVerified => "email_verified",
-            Self::KeyMade => "key_made",
-            Self::KeyDeleted => "key_deleted",
-            Self::IdentityLinked => "identity_linked",
-            Self::IdentityUnlinked => "identity_unlinked",
-        }
-    }
-}
 
 /// From where a request comes.
 #[derive(Debug, Clone, Copy)]

@@ -2,10 +2,7 @@
 
 use events::{AthleteId, Partition};
 use uuid::Uuid;
-use web::{
-    Access, Caller, Error,
-    access::{Client, Directory, KeyHolder, Seen},
-};
+use web::{Access, Caller, Client, Directory, Error, KeyHolder, Seen};
 
 use super::{Accounts, tier};
 use crate::commands;

@@ -9,10 +9,7 @@ use moka::future::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{
-    Detail, Error, Revocation, Role, Scope,
-    access::{KEY_PREFIX, KeyHolder},
-};
+use web::{Detail, Error, KeyHolder, Revocation, Role, Scope, access::KEY_PREFIX};
 
 use super::{Accounts, digest};
 use crate::commands;

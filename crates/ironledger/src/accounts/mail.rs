@@ -21,10 +21,11 @@ use lettre::{
     },
 };
 use tokio::sync::Semaphore;
-use web::{Error, Revocation, access::What, limits::Budget};
+use web::{Error, Revocation, What, limits::Budget};
 
 use super::{
-    Accounts, Arrival, SessionEnd, account_subject, address_subject, digest, fold_email,
+    Accounts, Arrival, SessionEnd, digest, fold_email,
+    guessing::{account_subject, address_subject},
     sessions::end,
 };
 use crate::commands;

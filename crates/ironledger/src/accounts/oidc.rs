@@ -17,7 +17,7 @@ use openidconnect::{
     core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata},
 };
 use serde::{Deserialize, Serialize};
-use web::{Detail, Error, access::What};
+use web::{Detail, Error, What};
 
 use super::{Accounts, Arrival, Known, digest, fold_email};
 use crate::commands;

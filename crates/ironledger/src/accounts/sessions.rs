@@ -11,7 +11,7 @@ use sha2::Sha256;
 use sqlx::PgConnection;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
-use web::{Error, Revocation, access::What};
+use web::{Error, Revocation, What};
 
 use super::{Accounts, Arrival, Known, digest};
 use crate::{commands, settings::TokenKeys};
@@ -104,7 +104,7 @@ impl Accounts {
         .await
         .map_err(commands::database)?;
         if begun.rows_affected() == 0 {
-            return Err(super::wrong());
+            return Err(super::guessing::wrong());
         }
         self.end_surplus(known.athlete).await?;
         let mut seen = arrival.seen(What::SignedIn, Some(known.athlete.uuid()), None);

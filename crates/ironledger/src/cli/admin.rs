@@ -66,17 +66,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let origin = Origin::new(known.athlete, known.partition, actor, Channel::System);
             let mut told = Vec::new();
             if let Some(role) = role {
-                let granted = app.commands.grant(&origin, Grant::Role(role)).await;
-                granted.map_err(failed)?;
+                app.accounts.grant(&origin, Grant::Role(role)).await.map_err(failed)?;
                 told.push(role.to_string());
             }
             if let Some(tier) = tier {
                 check_grant(tier, until, Some(app.commands.clock.now())).map_err(failed)?;
                 let grant = Grant::Tier { tier, until, notice: None };
-                app.commands.grant(&origin, grant).await.map_err(failed)?;
+                app.accounts.grant(&origin, grant).await.map_err(failed)?;
                 told.push(tier.to_string());
             }
-            app.accounts.outdate_tokens(known.athlete).await.map_err(failed)?;
             say!("{email} is {} from now on; signed in, they refresh", told.join(" and "));
         }
         What::NewEpoch { reason } => {

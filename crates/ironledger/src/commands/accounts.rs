@@ -48,8 +48,7 @@ impl Commands {
         Ok(loaded.state.clone().unwrap_or_default())
     }
 
-    /// Grants an account something; `false` where it was so. Who tells of it afterwards ends the tokens
-    /// that say otherwise.
+    /// Grants an account something; `false` where it was so. Tokens are the business of accounts.
     pub(crate) async fn grant(&self, origin: &Origin, grant: Grant) -> Result<bool, Error> {
         let stream = Stream::account(origin.athlete);
         let decided = AtomicBool::new(false);

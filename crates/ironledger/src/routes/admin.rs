@@ -7,10 +7,7 @@ use events::{Actor, AthleteId, Channel, Role, Tier, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{
-    Answer, Caller, Detail, Error, Json, Path, Query, Routes,
-    access::{Seen, What},
-};
+use web::{Answer, Caller, Detail, Error, Json, Path, Query, Routes, Seen, What};
 
 use super::sessions::Ended;
 use crate::{
@@ -18,7 +15,7 @@ use crate::{
     accounts::{Accounts, Arrival, Email, SessionEnd},
     app::App,
     commands::{
-        Commands, Origin,
+        Origin,
         accounts::{Grant, check_grant},
     },
 };
@@ -124,55 +121,47 @@ struct Granted {
 
 /// Lets an account do more, or less.
 async fn grant_role(
-    State(accounts): State<Accounts>,
-    State(access_log): State<AccessLog>,
-    State(commands): State<Commands>,
+    State(app): State<App>,
     caller: Caller,
     arrival: Arrival,
     Path(athlete): Path<AthleteId>,
     body: Json<GrantRole>,
 ) -> Result<Answer, Error> {
     let role = body.good()?.role;
-    grant(&accounts, &commands, &caller, &arrival, athlete, Grant::Role(role)).await?;
-    access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
+    grant(&app, &caller, &arrival, athlete, Grant::Role(role)).await?;
     Answer::ok(&Granted { athlete, role: Some(role), tier: None, until: None })
 }
 
 /// Gives an account a tier.
 async fn grant_tier(
-    State(accounts): State<Accounts>,
-    State(access_log): State<AccessLog>,
-    State(commands): State<Commands>,
+    State(app): State<App>,
     caller: Caller,
     arrival: Arrival,
     Path(athlete): Path<AthleteId>,
     body: Json<GrantTier>,
 ) -> Result<Answer, Error> {
     let GrantTier { tier, until } = body.good()?;
-    check_grant(tier, until, Some(commands.clock.now()))?;
+    check_grant(tier, until, Some(app.commands.clock.now()))?;
     let granting = Grant::Tier { tier, until, notice: None };
-    grant(&accounts, &commands, &caller, &arrival, athlete, granting).await?;
-    access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
+    grant(&app, &caller, &arrival, athlete, granting).await?;
     Answer::ok(&Granted { athlete, role: None, tier: Some(tier), until })
 }
 
 async fn grant(
-    accounts: &Accounts,
-    commands: &Commands,
+    app: &App,
     caller: &Caller,
     arrival: &Arrival,
     athlete: AthleteId,
     grant: Grant,
 ) -> Result<(), Error> {
-    let partition = accounts.partition_of(athlete).await?;
+    let partition = app.accounts.partition_of(athlete).await?;
     let partition = partition.ok_or_else(|| Error::not_found("athlete"))?;
     let admin = AthleteId::new(caller.actor).map_err(Error::internal)?;
     let mut origin = Origin::new(athlete, partition, Actor::Athlete(admin), Channel::Api);
     origin.device = arrival.device.clone();
     origin.request = Some(arrival.request.clone());
-    commands.grant(&origin, grant).await?;
-    // Also where it was so: a try before may have been cut off here.
-    accounts.outdate_tokens(athlete).await
+    app.accounts.grant(&origin, grant).await?;
+    app.access_log.record(&[acted_on(caller, arrival, athlete)]).await
 }
 
 /// Signs an account out everywhere.

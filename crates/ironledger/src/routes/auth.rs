@@ -11,7 +11,7 @@ use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Caller, Detail, Error, Json, MaybeCaller, Role, Routes, Tier, access::What};
+use web::{Answer, Caller, Detail, Error, Json, MaybeCaller, Role, Routes, Tier, What};
 
 use crate::{
     access_log::AccessLog,

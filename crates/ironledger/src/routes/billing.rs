@@ -89,10 +89,7 @@ async fn notice(
     let origin = Origin::new(told.athlete, partition, actor, Channel::System);
     let notice = Some(Notice { id: told.id.as_str().to_owned(), at: told.at });
     let grant = Grant::Tier { tier: told.tier, until: told.until, notice };
-    let applied = app.commands.grant(&origin, grant).await?;
-    if applied {
-        app.accounts.outdate_tokens(told.athlete).await?;
-    }
+    let applied = app.accounts.grant(&origin, grant).await?;
     Answer::ok(&Taken { applied })
 }
 

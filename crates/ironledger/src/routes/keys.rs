@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::Serialize;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Json, Path, Routes, access::What};
+use web::{Answer, Caller, Error, Json, Path, Routes, What};
 
 use super::auth::athlete;
 use crate::{
