@@ -291,7 +291,8 @@ impl ExerciseNoted {
     }
 }
 
-/// A workout ended. Said by the athlete or an import. It stays editable.
+/// A workout ended. Said by the athlete or an import, or by Ironledger of one that was left open. It
+/// stays editable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkoutCompleted {
     /// When it ended.
@@ -299,6 +300,10 @@ pub struct WorkoutCompleted {
     /// How it felt; personal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feeling: Option<Personal<Feeling>>,
+    /// Whether the athlete left it open and Ironledger closed it, at the time of its last set; nobody
+    /// is told of such a workout as news.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub abandoned: bool,
 }
 
 impl WorkoutCompleted {
@@ -321,7 +326,8 @@ pub struct Feeling {
     pub soreness: BTreeMap<Muscle, Soreness>,
 }
 
-/// A workout was thrown away with all its sets. Said by the athlete. Last event of its stream.
+/// A workout was thrown away with all its sets. Said by the athlete, or by Ironledger of one that was
+/// left open without a set. Last event of its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkoutDiscarded {}
 

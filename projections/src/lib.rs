@@ -6,6 +6,7 @@ mod context;
 mod days;
 pub mod history;
 mod lifts;
+pub mod open;
 pub mod records;
 pub mod represent;
 pub mod stats;
@@ -15,6 +16,7 @@ mod weighings;
 
 use coaching::Coaching;
 use history::History;
+use open::Open;
 use projector::{Model, Projection};
 use records::Records;
 use stats::Stats;
@@ -29,6 +31,7 @@ pub const MODELS: &[Model] = &[
     model::<Records>(),
     model::<Strength>(),
     model::<Coaching>(),
+    model::<Open>(),
 ];
 
 const fn model<P: Projection>() -> Model {
@@ -59,6 +62,10 @@ macro_rules! with_model {
             }
             "coaching" => {
                 type $projection = $crate::coaching::Coaching;
+                Some($code)
+            }
+            "open" => {
+                type $projection = $crate::open::Open;
                 Some($code)
             }
             _ => None,

@@ -68,6 +68,20 @@ async fn a_coach_logs_and_reads_for_a_client_who_sees_it_and_ends_it() {
         assert!(acted.iter().any(|entry| entry["route"] == route), "{route}: {acted:?}");
     }
 
+    // Also whole workouts at once.
+    let said = json!({ "workouts": [{
+        "started_at": "2026-01-05T07:00:00Z",
+        "completed_at": "2026-01-05T08:00:00Z",
+        "sets": [bench(5, 100)],
+    }] });
+    let recorded = acting.post("/v1/workouts:bulk", said).await.expect(202);
+    let recorded = recorded.list()[0]["id"].as_str().unwrap();
+    let audit = client.get(&format!("/v1/audit/workouts/{recorded}")).await.expect(200);
+    let told = audit.data()["events"].as_array().unwrap();
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|event| event["on_behalf_of"] == id(&client)));
+    coach.get(&format!("/v1/workouts/{recorded}")).await.refused(404, "NOT_FOUND");
+
     // What is not for coaches stays the client's own.
     for path in ["/v1/athletes/me", "/v1/auth/sessions", "/v1/audit/reads", "/v1/auth/keys"] {
         acting.get(path).await.refused(403, "NOT_FOR_CLIENTS");

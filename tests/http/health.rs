@@ -25,7 +25,8 @@ async fn without_its_projector_the_product_says_what_is_missing() {
             answer.error_fields(),
             [
                 "projection coaching_v1",
-                "projection history_v4",
+                "projection history_v5",
+                "projection open_v1",
                 "projection records_v2",
                 "projection stats_v2",
                 "projection strength_v1",

@@ -7,12 +7,6 @@ use tokio::task::JoinSet;
 
 use crate::binary;
 
-async fn count(app: &App, what: &str) -> i64 {
-    let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
-    let sql = format!("select count(*) from {what}");
-    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut owner).await.unwrap()
-}
-
 /// Everything of an answer but what is of one request alone.
 fn essence(answer: &Answer) -> (u16, Value, Option<Value>, Value, Option<String>) {
     let header = |name: &str| answer.headers.get(name).map(|v| v.to_str().unwrap().to_owned());
@@ -45,7 +39,7 @@ async fn the_same_key_and_body_have_the_first_answer_and_one_effect() {
     let corrected =
         athlete.keyed("k-3", Method::PATCH, &path, json!({"reps": 6})).await.expect(200);
     let removed = athlete.keyed("k-4", Method::DELETE, &path, Value::Null).await.expect(200);
-    let before = count(&app, "log.events").await;
+    let before = app.database.count("log.events").await;
     for (key, method, path, body, was) in [
         ("k-1", Method::POST, "/v1/workouts", json!({"title": "Legs"}), &start),
         ("k-2", Method::POST, sets.as_str(), bench(5, 100), &first),
@@ -56,8 +50,8 @@ async fn the_same_key_and_body_have_the_first_answer_and_one_effect() {
         assert!(is_replayed(&again), "{key}");
         assert_eq!(essence(&again), essence(was), "{key}");
     }
-    assert_eq!(count(&app, "log.events").await, before);
-    assert_eq!(count(&app, "log.kept_answers").await, 4);
+    assert_eq!(app.database.count("log.events").await, before);
+    assert_eq!(app.database.count("log.kept_answers").await, 4);
 }
 
 #[tokio::test]
@@ -74,7 +68,7 @@ async fn a_key_is_good_for_one_request_of_one_athlete() {
         reused.refused(422, "IDEMPOTENCY_KEY_REUSED");
     }
     ben.keyed("mine", Method::POST, "/v1/workouts", json!({"title": "B"})).await.expect(201);
-    assert_eq!(count(&app, "log.events where type = 'WorkoutStarted'").await, 2);
+    assert_eq!(app.database.count("log.events where type = 'WorkoutStarted'").await, 2);
 }
 
 #[tokio::test]
@@ -98,7 +92,7 @@ async fn many_at_the_same_moment_leave_one_effect() {
         assert_eq!(answers[0].status, 201);
         assert_eq!(answers.iter().filter(|answer| !is_replayed(answer)).count(), 1);
     }
-    assert_eq!(count(&app, "log.events where type = 'WorkoutStarted'").await, 5);
+    assert_eq!(app.database.count("log.events where type = 'WorkoutStarted'").await, 5);
 }
 
 #[tokio::test]
@@ -148,7 +142,7 @@ async fn bad_keys_are_refused_and_reading_needs_none() {
     for key in ["read", "", "no key at all"] {
         athlete.keyed(key, Method::GET, "/v1/exercises", Value::Null).await.expect(200);
     }
-    assert_eq!(count(&app, "log.kept_answers").await, 1);
+    assert_eq!(app.database.count("log.kept_answers").await, 1);
 }
 
 #[tokio::test]
@@ -157,9 +151,11 @@ async fn what_is_kept_is_sealed_and_hashed() {
     let athlete = app.athlete().await;
     let body = json!({"title": "Secret garden", "notes": "Nobody's business"});
     athlete.keyed("key-of-mine", Method::POST, "/v1/workouts", body).await.expect(201);
-    let rows = count(&app, "log.kept_answers k where position('Secret'::bytea in answer) > 0")
+    let rows = app
+        .database
+        .count("log.kept_answers k where position('Secret'::bytea in answer) > 0")
         .await
-        + count(&app, "log.kept_answers k where k::text like '%key-of-mine%'").await;
+        + app.database.count("log.kept_answers k where k::text like '%key-of-mine%'").await;
     assert_eq!(rows, 0);
 }
 
@@ -180,7 +176,7 @@ async fn a_registration_can_be_sent_twice_by_who_knows_the_password() {
     for (key, password) in [("r", "wrong horse!"), ("another", "correct horse")] {
         register(key, body(password, "Europe/Paris")).await.refused(409, "EMAIL_TAKEN");
     }
-    assert_eq!(count(&app, "log.events where type = 'AthleteRegistered'").await, 1);
+    assert_eq!(app.database.count("log.events where type = 'AthleteRegistered'").await, 1);
 }
 
 #[tokio::test]
@@ -200,5 +196,5 @@ async fn a_registration_whose_end_nobody_saw_is_settled_by_its_key() {
     let again = send().await.expect(201);
     let once_more = send().await.expect(201);
     assert_eq!(again.data()["athlete"], once_more.data()["athlete"]);
-    assert_eq!(count(&app, "log.events").await, 1);
+    assert_eq!(app.database.count("log.events").await, 1);
 }

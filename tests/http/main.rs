@@ -2,13 +2,16 @@
 //! processes on a real Postgres. One module for each group of routes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod abandoned;
 mod access;
 mod announcements;
 mod athletes;
 mod audit;
 mod auth;
 mod bad_input;
+mod batch;
 mod billing;
+mod bulk;
 mod coaching;
 mod envelope;
 mod exercises;

@@ -44,7 +44,7 @@ async fn admins_see_how_far_the_models_are_and_nobody_else_does() {
     admin.get("/v1/admin/projections").await.expect(200);
     let models = admin.get("/v1/admin/projections").await.expect(200);
     let names: Vec<&Value> = models.each("name");
-    assert_eq!(names, ["history", "stats", "records", "strength", "coaching"]);
+    assert_eq!(names, ["history", "stats", "records", "strength", "coaching", "open"]);
     for model in models.list() {
         assert!(["current", "behind"].contains(&model["state"].as_str().unwrap()), "{model}");
         assert_eq!(model["partitions"].as_array().unwrap().len(), 16);
@@ -79,7 +79,7 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
     let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
     owner
         .execute(
-            "update history_v4.checkpoints set updated_at = updated_at - interval '1 hour';
+            "update history_v5.checkpoints set updated_at = updated_at - interval '1 hour';
              set session_replication_role = replica;
              update log.events set recorded_at = recorded_at - interval '40 seconds'",
         )
@@ -87,7 +87,7 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
         .unwrap();
     let (status, said) = app.run(&["status", "--partitions"]).await;
     assert!(!status.success(), "{said}");
-    let line = said.lines().find(|line| line.starts_with("history_v4")).unwrap();
+    let line = said.lines().find(|line| line.starts_with("history_v5")).unwrap();
     assert!(line.contains("stuck"), "{said}");
     assert!(said.contains("partition 15"), "{said}");
     // The other one is behind, and was moved a moment ago.
@@ -132,12 +132,12 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     };
     let api = measured(&["api", "--listen", "127.0.0.1:0"], &app.database.api_url());
     let samples = scrape(&api).await;
-    let missing = r#"ironledger_projection_state{model="history_v4",state="missing"}"#;
+    let missing = r#"ironledger_projection_state{model="history_v5",state="missing"}"#;
     assert_eq!(samples[missing], 1.0, "{samples:?}");
 
     let projector = measured(&["projector", "--all"], &app.database.projector_url());
     let lag = |samples: &std::collections::BTreeMap<String, f64>, of: &str| {
-        let name = format!("ironledger_projection_{of}{{model=\"history_v4\"");
+        let name = format!("ironledger_projection_{of}{{model=\"history_v5\"");
         samples
             .iter()
             .filter(|(sample, _)| sample.starts_with(&name))
@@ -146,8 +146,8 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     };
     eventually("a model that has everything", async || {
         let samples = scrape(&projector).await;
-        let current = r#"ironledger_projection_state{model="history_v4",state="current"}"#;
-        let done = samples.get(r#"ironledger_projected_events_total{model="history_v4"}"#)? >= &3.0;
+        let current = r#"ironledger_projection_state{model="history_v5",state="current"}"#;
+        let done = samples.get(r#"ironledger_projected_events_total{model="history_v5"}"#)? >= &3.0;
         (done && samples[current] == 1.0 && lag(&samples, "lag_events") == 0.0).then_some(())
     })
     .await;
@@ -169,8 +169,8 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     let projector = measured(&["projector", "history"], &app.database.projector_url());
     eventually("a parked event", async || {
         let samples = scrape(&projector).await;
-        let parked = r#"ironledger_parked_events_total{model="history_v4"}"#;
-        let failed = r#"ironledger_projection_parked_events{model="history_v4",kind="failed"}"#;
+        let parked = r#"ironledger_parked_events_total{model="history_v5"}"#;
+        let failed = r#"ironledger_projection_parked_events{model="history_v5",kind="failed"}"#;
         (samples.get(parked) == Some(&1.0) && samples[failed] == 1.0).then_some(())
     })
     .await;
@@ -294,11 +294,14 @@ async fn operators_see_retry_and_skip_parked_events() {
     let history = unlucky.get("/v1/history").await.expect(200);
     assert_eq!(history.list()[0]["sets"].as_array().unwrap().len(), 1);
     // The other model has it parked still.
-    let (_, said) = operate(&app, &["parked", "list"]).await;
-    assert!(said.lines().any(|line| line.starts_with("stats ")), "{said}");
+    eventually("an event that stats has parked", async || {
+        let (_, said) = operate(&app, &["parked", "list"]).await;
+        said.lines().any(|line| line.starts_with("stats ")).then_some(())
+    })
+    .await;
     let (_, doctor) = app.run(&["doctor"]).await;
     assert!(doctor.contains("stats_v2 is parked"), "{doctor}");
-    assert!(!doctor.contains("history_v4 is parked"), "{doctor}");
+    assert!(!doctor.contains("history_v5 is parked"), "{doctor}");
 }
 
 #[tokio::test]

@@ -278,7 +278,7 @@ fn life(id: AthleteId, partition: Partition, now: Timestamp, rng: &mut StdRng) -
         let set_id = SetId::new(new_id())?;
         workout.push(SetLogged { set_id, set, unusual: false }.into());
     }
-    workout.push(WorkoutCompleted { completed_at: at, feeling: None }.into());
+    workout.push(WorkoutCompleted { completed_at: at, feeling: None, abandoned: false }.into());
     let metadata = Metadata {
         occurred_at: at,
         actor: Actor::Athlete(id),

@@ -40,6 +40,8 @@ pub struct Workout {
     pub imported_from: Option<ImportFormat>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+    /// Whether it was left open, and closed by Ironledger.
+    pub abandoned: bool,
     /// How it felt.
     pub feeling: Option<Personal<Feeling>>,
     /// The sets that count, in the order of logging.
@@ -71,6 +73,7 @@ impl Workout {
                 details: started.details.clone(),
                 imported_from: started.imported_from,
                 completed_at: None,
+                abandoned: false,
                 feeling: None,
                 sets: Vec::new(),
                 noted: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl Workout {
             Event::WorkoutCompleted(completed) => {
                 workout.status = Status::Completed;
                 workout.completed_at = Some(completed.completed_at);
+                workout.abandoned = completed.abandoned;
                 workout.feeling = completed.feeling.clone();
             }
             Event::WorkoutDiscarded(_) => workout.status = Status::Discarded,
@@ -464,7 +468,20 @@ pub fn complete(
     problems.add_if(future(at, now), "completed_at", FUTURE);
     problems.add_if(at < workout.details.started_at, "completed_at", BEFORE_START);
     problems.into_result()?;
-    Ok(vec![WorkoutCompleted { completed_at: at, feeling }.into()])
+    Ok(vec![WorkoutCompleted { completed_at: at, feeling, abandoned: false }.into()])
+}
+
+/// Decides on closing a workout that was left open: it ended with its last set, or never was one. No
+/// events when it is closed already.
+pub fn close_abandoned(workout: &Workout) -> Vec<Event> {
+    if workout.status != Status::Active {
+        return Vec::new();
+    }
+    let Some(last) = workout.sets.iter().map(|set| set.values.performed_at).max() else {
+        return vec![WorkoutDiscarded {}.into()];
+    };
+    let completed_at = last.max(workout.details.started_at);
+    vec![WorkoutCompleted { completed_at, feeling: None, abandoned: true }.into()]
 }
 
 /// Decides on discarding a workout; no events when it was discarded already.

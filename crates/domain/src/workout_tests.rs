@@ -97,7 +97,7 @@ fn logged(number: u128, minutes: i64) -> Event {
 }
 
 fn completed(minutes: i64) -> Event {
-    WorkoutCompleted { completed_at: at(minutes), feeling: None }.into()
+    WorkoutCompleted { completed_at: at(minutes), feeling: None, abandoned: false }.into()
 }
 
 fn given(events: &[Event]) -> Workout {
@@ -465,7 +465,7 @@ fn re_dating_takes_no_set_out_of_time() {
 fn a_workout_is_completed_once() {
     let ended = |minutes, feeling: Option<Feeling>| -> Event {
         let feeling = feeling.map(Personal::Clear);
-        WorkoutCompleted { completed_at: at(minutes), feeling }.into()
+        WorkoutCompleted { completed_at: at(minutes), feeling, abandoned: false }.into()
     };
     let good = Some(rating(5));
     assert_eq!(complete(&active(), None, None, now()), Ok(vec![ended(100, None)]));

@@ -10,6 +10,7 @@ mod idempotency;
 mod import;
 mod metrics;
 mod routes;
+mod scheduler;
 mod settings;
 mod shown;
 mod telemetry;

@@ -52,7 +52,7 @@ pub(crate) enum User {
     Relay,
     /// The same for the public topics, and reads the keys that pseudonyms are made of.
     Publisher,
-    /// Reads what is to be announced, and appends it.
+    /// Reads read models, and appends what follows from them.
     Emitter,
 }
 

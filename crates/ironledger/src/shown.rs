@@ -30,6 +30,7 @@ pub(crate) fn parts(id: WorkoutId, workout: workout::Workout, own: Option<&Exerc
         status: workout.status,
         details: workout.details,
         completed_at: workout.completed_at,
+        abandoned: workout.abandoned,
         feeling: workout.feeling,
         imported_from: workout.imported_from,
         sets: sets.collect(),

@@ -16,7 +16,7 @@ pub trait Projection: Send + Sync + 'static {
     /// Its name, which stays: `history`.
     const NAME: &'static str;
 
-    /// Name and version, such as `history_v4`: the schema that its tables live in. Other tables or
+    /// Name and version, such as `history_v5`: the schema that its tables live in. Other tables or
     /// other event types are a new version.
     const SCHEMA: &'static str;
 

@@ -117,6 +117,16 @@ impl Database {
         owner.close().await.ok();
     }
 
+    /// How many rows there are: `count("log.events where owner = '…'")`.
+    pub async fn count(&self, of: &str) -> i64 {
+        let options = self.server.clone().database(&self.name);
+        let mut owner = PgConnection::connect_with(&options).await.expect("the owner");
+        let sql = sqlx::AssertSqlSafe(format!("select count(*) from {of}"));
+        let count = sqlx::query_scalar(sql).fetch_one(&mut owner).await.expect("a count");
+        owner.close().await.ok();
+        count
+    }
+
     /// The keys of personal data, as a `projector` process reads them.
     pub fn projector_keys(&self) -> Keys {
         keys(&self.connect_projector())

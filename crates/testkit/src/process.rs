@@ -208,6 +208,12 @@ impl App {
         self.emitter = Some(start(&self.binary, &["emitter"], &self.database.emitter_url()));
     }
 
+    /// Starts a scheduler, which ends with the value.
+    pub fn start_scheduler(&self, arguments: &[&str]) -> Process {
+        let arguments = [&["scheduler"], arguments].concat();
+        start(&self.binary, &arguments, &self.database.emitter_url())
+    }
+
     /// Runs a command as the `api` user, and answers how it ended and what it said.
     pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
         self.run_as(&self.database.api_url(), arguments).await

@@ -274,7 +274,7 @@ impl Simulator {
         }
         if self.rng.random_bool(0.8) {
             let completed_at = self.now;
-            events.push(WorkoutCompleted { completed_at, feeling: None }.into());
+            events.push(WorkoutCompleted { completed_at, feeling: None, abandoned: false }.into());
             if self.rng.random_bool(0.3) {
                 self.append_at(log, athlete, stream, &mut expected, &mut events).await;
                 details.title = Some(Personal::Clear("Renamed".to_owned()));

@@ -20,10 +20,24 @@ pub struct Json<T>(Result<T, Bad<T>>);
 
 /// A body with bad fields.
 #[derive(Debug)]
-struct Bad<T> {
+pub(crate) struct Bad<T> {
     error: Error,
     /// The body without them, if it can be read so.
     rest: Option<T>,
+}
+
+impl<T> Bad<T> {
+    /// What is wrong with an entry of a list, by its index.
+    pub(crate) fn told(self, index: &str) -> Vec<Detail> {
+        if self.error.details.is_empty() {
+            return vec![Detail::new(index, "must be an object")];
+        }
+        let below = |detail: Detail| Detail {
+            field: format!("{index}.{}", detail.field),
+            message: detail.message,
+        };
+        self.error.details.into_iter().map(below).collect()
+    }
 }
 
 impl<T> Json<T> {
@@ -89,7 +103,7 @@ impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T
 }
 
 /// Reads a body, or says everything that is wrong with it.
-fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Bad<T>> {
+pub(crate) fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Bad<T>> {
     let bad = |error| Bad { error, rest: None };
     // An empty body is an object without fields: a command may need none.
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };

@@ -61,6 +61,8 @@ pub(super) struct Change {
 #[derive(Default)]
 pub(super) struct Ending {
     pub(super) completed_at: Option<Timestamp>,
+    /// Whether it was left open and closed; `None` where an event says nothing of that.
+    pub(super) abandoned: Option<bool>,
     pub(super) feeling: Option<Personal<Feeling>>,
 }
 
@@ -97,13 +99,14 @@ impl Batch {
                 });
             }
             Event::WorkoutDetailsChanged(changed) => {
-                let ending =
-                    Ending { completed_at: changed.completed_at, feeling: changed.feeling };
+                let (completed_at, feeling) = (changed.completed_at, changed.feeling);
+                let ending = Ending { completed_at, abandoned: None, feeling };
                 self.workout(key).change(Some(changed.details), ending);
             }
             Event::WorkoutCompleted(completed) => {
                 let ending = Ending {
                     completed_at: Some(completed.completed_at),
+                    abandoned: Some(completed.abandoned),
                     feeling: completed.feeling,
                 };
                 self.workout(key).change(None, ending);
@@ -139,15 +142,18 @@ impl Batch {
 }
 
 impl Workout {
-    fn change(&mut self, details: Option<WorkoutDetails>, ending: Ending) {
+    fn change(&mut self, details: Option<WorkoutDetails>, mut ending: Ending) {
         match &mut self.row {
             Row::New(row) => {
+                ending.abandoned = ending.abandoned.or(row.ending.abandoned);
                 row.ending = ending;
                 if let Some(details) = details {
                     row.details = details;
                 }
             }
             Row::Changed(change) => {
+                let known = change.ending.as_ref().and_then(|ending| ending.abandoned);
+                ending.abandoned = ending.abandoned.or(known);
                 change.ending = Some(ending);
                 change.details = details.or(change.details.take());
             }

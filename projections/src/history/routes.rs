@@ -153,7 +153,7 @@ async fn matching(
 struct Fields(HashSet<String>);
 
 impl Fields {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 13] = [
         "id",
         "status",
         "title",
@@ -161,6 +161,7 @@ impl Fields {
         "visibility",
         "started_at",
         "completed_at",
+        "abandoned",
         "feeling",
         "imported_from",
         "totals",

@@ -1,4 +1,4 @@
--- schema: history_v4
+-- schema: history_v5
 -- Which workouts an athlete did, newest first, with every set. Text columns hold the JSON of the
 -- events, personal fields sealed as they are there, so that a destroyed key forgets them here too.
 
@@ -20,6 +20,8 @@ create table workouts (
     completed boolean not null,
     started_at timestamptz not null,
     completed_at timestamptz,
+    -- Whether it was left open, and closed by us.
+    abandoned boolean not null,
     imported_from text,
     details text not null,
     feeling text,

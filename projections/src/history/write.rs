@@ -17,6 +17,7 @@ row! {
         completed: bool,
         started_at: DateTime<Utc>,
         completed_at: Option<DateTime<Utc>>,
+        abandoned: bool,
         imported_from: Option<String>,
         details: String,
         feeling: Option<String>,
@@ -149,6 +150,7 @@ fn new_row(owner: Uuid, workout: Uuid, new: New) -> Result<WorkoutRow, sqlx::Err
         completed: false,
         started_at: new.details.started_at.utc(),
         completed_at: None,
+        abandoned: false,
         imported_from: new.imported_from.map(|format| json(&format)).transpose()?,
         details: String::new(),
         feeling: None,
@@ -163,8 +165,9 @@ impl WorkoutRow {
             self.started_at = details.started_at.utc();
             self.details = json(&details)?;
         }
-        if let Some(Ending { completed_at, feeling }) = change.ending {
+        if let Some(Ending { completed_at, abandoned, feeling }) = change.ending {
             self.completed = completed_at.is_some();
+            self.abandoned = abandoned.unwrap_or(self.abandoned);
             self.completed_at = completed_at.map(Timestamp::utc);
             self.feeling = feeling.as_ref().map(json).transpose()?;
         }

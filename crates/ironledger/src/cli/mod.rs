@@ -16,6 +16,7 @@ mod publisher;
 mod records;
 mod relay;
 mod replay;
+mod scheduler;
 mod status;
 mod up;
 
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Projector(projector::Arguments),
     /// Announce records on the log, for as long as it runs.
     Emitter(emitter::Arguments),
+    /// Close workouts that were left open, for as long as it runs.
+    Scheduler(scheduler::Arguments),
     /// What was announced of records, held against the truth.
     Records(records::Arguments),
     /// Build a read model anew beside the live one, and swap it in.
@@ -81,6 +84,7 @@ impl Command {
             Self::Publisher(arguments) => publisher::run(arguments).await,
             Self::Projector(arguments) => projector::run(arguments).await,
             Self::Emitter(arguments) => emitter::run(arguments).await,
+            Self::Scheduler(arguments) => scheduler::run(arguments).await,
             Self::Records(arguments) => records::run(arguments).await,
             Self::Replay(arguments) => replay::run(arguments).await,
             Self::Parked(arguments) => parked::run(arguments).await,

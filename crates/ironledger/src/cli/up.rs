@@ -22,6 +22,7 @@ use crate::{
     announce::Emitter,
     app::{self, App},
     metrics::MetricsAt,
+    scheduler::{LeftOpen, Scheduler},
     settings::{DATABASE, Secrets, Surroundings, User, data_folder},
 };
 
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     around: Surroundings,
+
+    #[command(flatten)]
+    left_open: LeftOpen,
 
     #[command(flatten)]
     metrics: MetricsAt,
@@ -102,8 +106,11 @@ async fn serve(
     }
     // By the log of the application too, so that nobody competes for its partitions.
     let (log, clock) = (app.commands.log.clone(), app.commands.clock.clone());
-    let emitter = Emitter::new(for_emitter, log, clock, Random::system());
+    let emitter = Emitter::new(for_emitter.clone(), log.clone(), clock.clone(), Random::system());
     projections.spawn(emitter.run(projecting.clone()));
+    let left_open = &arguments.left_open;
+    let scheduler = Scheduler::new(for_emitter, log, clock, Random::system(), left_open);
+    projections.spawn(scheduler.run(projecting.clone()));
     let app = app.with_progress(progress);
 
     let observer = Observer::new(database.pool.clone(), MODELS);

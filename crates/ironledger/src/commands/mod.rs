@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod athletes;
 pub(crate) mod audit;
+pub(crate) mod bulk;
 pub(crate) mod coaching;
 pub(crate) mod exercises;
 pub(crate) mod recording;
@@ -220,7 +221,7 @@ impl Origin {
         Self { athlete, partition, actor, on_behalf, channel, device, request, if_match, key }
     }
 
-    fn metadata(&self, event: &Event, now: Timestamp, run: Uuid) -> Metadata {
+    pub(crate) fn metadata(&self, event: &Event, now: Timestamp, run: Uuid) -> Metadata {
         Metadata {
             occurred_at: occurred_at(event).unwrap_or(now),
             actor: self.actor.clone(),

@@ -1,14 +1,49 @@
 //! Recording whole workouts that happened: what imports bring.
 
 use domain::workout::{self, Workout};
-use events::{ExerciseId, ImportFormat, Stream, Timestamp, Version, WorkoutId};
-use log::{Append, AppendError, NewEvent, Write};
+use events::{Event, ExerciseId, ImportFormat, Stream, Timestamp, Version, WorkoutId};
+use log::{Append, AppendError, ClientId, NewEvent, Write};
+use uuid::Uuid;
 
 use super::{
     Commands, Failure, Origin, rejected,
     requests::{LogSet, NoteExercise, StartWorkout},
     unavailable, unseen,
 };
+
+/// A workout that is not on the log yet, told event by event.
+#[derive(Clone, Default)]
+pub(super) struct Draft {
+    pub(super) state: Option<Workout>,
+    events: Vec<(Event, Option<ClientId>)>,
+}
+
+impl Draft {
+    /// It begins so.
+    pub(super) fn new(started: Vec<Event>, client: ClientId) -> Self {
+        let mut draft = Self::default();
+        draft.take(started, Some(client));
+        draft
+    }
+
+    /// And then this happened; the client-made id is that of the first event.
+    pub(super) fn take(&mut self, events: Vec<Event>, client: Option<ClientId>) {
+        for (index, event) in events.into_iter().enumerate() {
+            self.state = Workout::evolve(self.state.take(), &event);
+            self.events.push((event, client.filter(|_| index == 0)));
+        }
+    }
+
+    /// What is to be appended.
+    pub(super) fn write(self, id: WorkoutId, origin: &Origin, now: Timestamp, run: Uuid) -> Write {
+        let events = self.events.into_iter().map(|(event, client)| NewEvent {
+            metadata: origin.metadata(&event, now, run),
+            event,
+            client,
+        });
+        Write { stream: Stream::workout(id), expected: Version(0), events: events.collect() }
+    }
+}
 
 /// What is said of a workout that is over.
 pub(crate) struct Whole {
@@ -115,9 +150,8 @@ impl Commands {
         let run = self.random.uuid(now);
         let owner = origin.athlete;
         let client = self.client_id(owner, None, &("start_workout", start)).await?;
-        let mut events = start.decide(Some(*imported_from), now).map_err(rejected)?;
-        let mut clients = vec![Some(client)];
-        let mut state = events.iter().fold(None, Workout::evolve);
+        let started = start.decide(Some(*imported_from), now).map_err(rejected)?;
+        let mut draft = Draft::new(started, client);
 
         let of_notes = notes.iter().map(|(exercise, _)| exercise);
         let involved: Vec<&ExerciseId> =
@@ -125,46 +159,39 @@ impl Commands {
         let measurements = self.measurements(origin, &involved).await?;
         let mut outcomes = Vec::with_capacity(sets.len());
         for set in sets {
-            let (Some(workout), Some(set_id)) = (state.as_ref(), set.id) else { continue };
+            let (Some(workout), Some(set_id)) = (draft.state.as_ref(), set.id) else { continue };
             let measurement = measurements.of(&set.exercise);
             let usual = self.known_usual(owner, &set.exercise, measurement, set_id).await;
             match set.decide(workout, set_id, &measurements, usual, now) {
                 Ok(logged) => {
                     let said = ("log_set", id, set);
                     let client = self.client_id(owner, Some(set_id.uuid()), &said).await?;
-                    state = logged.iter().fold(state, Workout::evolve);
-                    clients.extend(logged.iter().map(|_| Some(client)));
-                    events.extend(logged);
+                    draft.take(logged, Some(client));
                     outcomes.push(Outcome::New);
                 }
                 Err(rejection) => outcomes.push(Outcome::Refused(rejected(rejection).to_string())),
             }
         }
-        let Some(workout) = state.as_ref().filter(|workout| !workout.sets.is_empty()) else {
+        if draft.state.as_ref().is_none_or(|workout| workout.sets.is_empty()) {
             return Ok(Some(Recorded { sets: outcomes, ..Recorded::default() }));
-        };
+        }
         let mut noted = Vec::with_capacity(notes.len());
         for (exercise, note) in notes {
+            let Some(workout) = draft.state.as_ref() else { continue };
             noted.push(match note.decide(workout, exercise, &measurements) {
                 Ok(said) => {
-                    events.extend(said);
+                    draft.take(said, None);
                     Outcome::New
                 }
                 Err(rejection) => Outcome::Refused(rejected(rejection).to_string()),
             });
         }
+        let Some(workout) = draft.state.as_ref() else { return Ok(None) };
         let completed = workout::complete(workout, Some(*completed_at), None, now);
-        events.extend(completed.map_err(rejected)?);
+        draft.take(completed.map_err(rejected)?, None);
 
-        let new = events.into_iter().zip(clients.into_iter().chain(std::iter::repeat(None)));
-        let new = new.map(|(event, client)| NewEvent {
-            metadata: origin.metadata(&event, now, run),
-            event,
-            client,
-        });
-        let write =
-            Write { stream: Stream::workout(id), expected: Version(0), events: new.collect() };
-        let append = Append { owner, partition: origin.partition, writes: vec![write] };
+        let writes = vec![draft.write(id, origin, now, run)];
+        let append = Append { owner, partition: origin.partition, writes };
         match self.log.append(append).await {
             Ok(_) => Ok(Some(Recorded { new: true, sets: outcomes, notes: noted })),
             Err(AppendError::Conflict { .. } | AppendError::Already { .. }) => Ok(None),

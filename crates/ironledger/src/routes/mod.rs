@@ -5,6 +5,7 @@ mod admin;
 mod athletes;
 mod audit;
 mod auth;
+mod batch;
 mod billing;
 mod coaching;
 mod exercises;
@@ -48,6 +49,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
     commands
         .map(|router| router.route_layer(once))
         .merge(auth::routes())
+        .merge(batch::routes())
         .merge(oidc::routes())
         .merge(billing::routes())
         .merge(admin::routes())

@@ -24,6 +24,8 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         Rule::anyone(GET, "/livez").takes(Takes::Nothing),
         Rule::anyone(GET, "/readyz").takes(Takes::Nothing),
         Rule::anyone(GET, "/health").takes(Takes::Nothing),
+        // Each of its requests comes through the door by itself.
+        Rule::anyone(POST, "/v1/batch").takes(Takes::Nothing),
         // Coming in.
         Rule::anyone(POST, "/v1/auth/register").takes(Takes::Mail),
         Rule::anyone(POST, "/v1/auth/login"),
@@ -65,6 +67,7 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         reads("/v1/workouts"),
         reads("/v1/workouts/{id}"),
         trains(POST, "/v1/workouts"),
+        trains(POST, "/v1/workouts:bulk"),
         trains(PATCH, "/v1/workouts/{id}"),
         trains(DELETE, "/v1/workouts/{id}"),
         trains(POST, "/v1/workouts/{id}/complete"),

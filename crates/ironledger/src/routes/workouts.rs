@@ -16,6 +16,7 @@ use crate::{
     app::App,
     commands::{
         Commands, Failure, Loaded, Origin,
+        bulk::RecordWorkouts,
         requests::{
             ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, NoteExercise, StartWorkout,
         },
@@ -26,6 +27,7 @@ use crate::{
 pub(super) fn routes() -> Routes<App> {
     Routes::default()
         .post("/v1/workouts", start)
+        .post("/v1/workouts:bulk", record)
         .get("/v1/workouts/{id}", show)
         .patch("/v1/workouts/{id}", change)
         .delete("/v1/workouts/{id}", discard)
@@ -51,6 +53,15 @@ async fn start(
     };
     let started = commands.start_workout(origin, body, show).await;
     or_refused(commands, origin, None, started).await
+}
+
+/// Records whole workouts, all of them or none.
+async fn record(
+    State(commands): State<Commands>,
+    origin: Origin,
+    body: Json<RecordWorkouts>,
+) -> Result<Answer, Error> {
+    commands.record_workouts(&origin, body.good()?).await
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,0 +1,229 @@
+//! `POST /v1/batch`: several requests in one, carried out in their order.
+//!
+//! Each goes through the whole application as if it had come alone: it has a rule, limits and an answer
+//! of its own, and one that fails stops none of the others. Who calls, for whom and from where, the
+//! batch says for all.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Extension, Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tower::ServiceExt;
+use web::{Answer, Detail, Each, Error, Json, RequestInfo, Routes};
+
+use crate::{app::App, idempotency::key};
+
+/// Requests of a batch.
+const MOST: usize = 50;
+
+/// What each request takes over from the batch.
+const OF_ALL: [&str; 7] = [
+    "accept",
+    "authorization",
+    "user-agent",
+    "x-acting-for",
+    "x-device-id",
+    "x-forwarded-for",
+    "x-internal-bypass",
+];
+
+/// What is told of the headers of an answer.
+const TOLD: [&str; 8] = [
+    "etag",
+    "idempotency-replayed",
+    "location",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "x-request-id",
+];
+
+pub(super) fn routes() -> Routes<App> {
+    Routes::default().post("/v1/batch", batch)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    /// 1 to 50, carried out in this order.
+    requests: Each<One>,
+}
+
+/// One of the requests.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct One {
+    method: Verb,
+    /// Path and query, such as `/v1/history?limit=5`.
+    path: String,
+    /// What it says, if it says something.
+    #[schemars(with = "Option<serde_json::Value>")]
+    body: Option<Box<RawValue>>,
+    /// Of a command; by default that of the batch, with the place of the request.
+    idempotency_key: Option<String>,
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+    min_position: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schemars(inline)]
+enum Verb {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Verb {
+    fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Put => Method::PUT,
+            Self::Patch => Method::PATCH,
+            Self::Delete => Method::DELETE,
+        }
+    }
+}
+
+/// What came of one of the requests.
+#[derive(Serialize)]
+struct Outcome {
+    status: u16,
+    headers: serde_json::Map<String, serde_json::Value>,
+    /// The whole answer, as it would have come alone.
+    body: Box<RawValue>,
+}
+
+/// Carries out several requests.
+async fn batch(
+    State(app): State<App>,
+    info: RequestInfo,
+    headers: HeaderMap,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    body: Json<Batch>,
+) -> Result<Answer, Error> {
+    let requests = body.good()?.requests;
+    let mut wrong = requests.wrong("requests");
+    if !(1..=MOST).contains(&requests.len()) {
+        wrong.push(Detail::new("requests", "must be 1 to 50 requests"));
+    }
+    let peer = peer.map(|Extension(peer)| peer);
+    let all = Common { headers: &headers, peer, id: &info.request_id, key: key(&headers)? };
+    let mut made = Vec::with_capacity(requests.len());
+    for (index, one) in requests.into_entries() {
+        match all.request(index, one) {
+            Ok(request) => made.push(request),
+            Err(details) => wrong.extend(details),
+        }
+    }
+    // All of them are read before the first is carried out.
+    if !wrong.is_empty() {
+        return Err(Error::validation(wrong));
+    }
+    let router = app.router();
+    let mut outcomes = Vec::with_capacity(made.len());
+    for request in made {
+        outcomes.push(carry_out(router.clone(), request).await?);
+    }
+    Ok(Answer::ok(&outcomes)?.list(outcomes.len(), None))
+}
+
+/// What the batch says for all of its requests.
+struct Common<'a> {
+    headers: &'a HeaderMap,
+    peer: Option<ConnectInfo<SocketAddr>>,
+    id: &'a str,
+    key: Option<String>,
+}
+
+impl Common<'_> {
+    /// One of the requests as it would have come alone, or everything that is wrong with it.
+    fn request(&self, index: usize, one: One) -> Result<Request<Body>, Vec<Detail>> {
+        let field = |name: &str| format!("requests[{index}].{name}");
+        let mut wrong = Vec::new();
+        // What signs in or out, and batches, come alone.
+        let is_of_others = ["/v1/auth/", "/v1/batch", "/v1/billing/"];
+        let is_path = one.path.starts_with("/v1/")
+            && !is_of_others.iter().any(|prefix| one.path.starts_with(prefix))
+            && one.path.parse::<axum::http::Uri>().is_ok();
+        if !is_path {
+            let message = "must be a path below /v1/, and not of auth, billing or batch";
+            wrong.push(Detail::new(field("path"), message));
+        }
+        let mut headers = HeaderMap::new();
+        for name in OF_ALL {
+            for value in self.headers.get_all(name) {
+                headers.append(HeaderName::from_static(name), value.clone());
+            }
+        }
+        let own_key = one.idempotency_key.or_else(|| {
+            let key = self.key.as_ref().filter(|_| !matches!(one.method, Verb::Get))?;
+            Some(format!("{key}/{}", index + 1))
+        });
+        let own = [
+            ("idempotency-key", "idempotency_key", own_key),
+            ("if-match", "if_match", one.if_match),
+            ("if-none-match", "if_none_match", one.if_none_match),
+            ("x-min-position", "min_position", one.min_position),
+            ("x-request-id", "", Some(format!("{}.{}", self.id, index + 1))),
+        ];
+        for (header, name, value) in own {
+            match value.map(HeaderValue::try_from) {
+                None => {}
+                Some(Ok(value)) => {
+                    headers.insert(HeaderName::from_static(header), value);
+                }
+                Some(Err(_)) => {
+                    wrong.push(Detail::new(field(name), "must be visible ASCII characters"));
+                }
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let body = match one.body {
+            None => Body::empty(),
+            Some(body) => {
+                let json = HeaderValue::from_static("application/json");
+                headers.insert(header::CONTENT_TYPE, json);
+                Body::from(body.get().to_owned())
+            }
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = one.method.method();
+        *request.uri_mut() = one.path.parse().unwrap_or_default();
+        *request.headers_mut() = headers;
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        Ok(request)
+    }
+}
+
+/// What comes of a request that goes through the whole application.
+async fn carry_out(router: Router, request: Request<Body>) -> Result<Outcome, Error> {
+    let Ok(response) = router.oneshot(request).await;
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.map_err(Error::internal)?;
+    let told = TOLD.iter().filter_map(|name| {
+        let value = parts.headers.get(*name)?.to_str().ok()?;
+        Some(((*name).to_owned(), value.into()))
+    });
+    let headers = told.collect();
+    let text = String::from_utf8(bytes.into()).map_err(Error::internal)?;
+    let text = if text.is_empty() { "null".to_owned() } else { text };
+    let body = RawValue::from_string(text).map_err(Error::internal)?;
+    Ok(Outcome { status: parts.status.as_u16(), headers, body })
+}

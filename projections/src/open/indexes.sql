@@ -1,0 +1,1 @@
+create index workouts_oldest on workouts (opened_at, owner, workout);
