@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use domain::days::begins;
 use events::{TimeZone, Timestamp};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 /// One end of a span of time: an instant, or a local day of the athlete.
@@ -44,6 +45,23 @@ impl<'de> Deserialize<'de> for Edge {
             .ok()
             .or_else(|| text.parse().ok().filter(in_range).map(Self::Day))
             .ok_or_else(|| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
+    }
+}
+
+impl JsonSchema for Edge {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Edge".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "examples": ["2026-01-31"],
+            "description": "A local day of the athlete, or an RFC 3339 time with an offset.",
+        })
     }
 }
 

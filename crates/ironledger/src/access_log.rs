@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use events::{AthleteId, Timestamp};
 use log::{Clock, Random};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::{
@@ -43,7 +44,7 @@ enum Message {
 }
 
 /// An entry as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Entry {
     pub(crate) id: Uuid,
     happened_at: DateTime<Utc>,

@@ -18,8 +18,9 @@ use axum::{
 };
 use events::{AthleteId, Partition};
 use log::{IdempotencyKey, Keep, Kept, Log, Positions};
+use serde_json::json;
 use uuid::Uuid;
-use web::{Caller, Detail, Error, KeptAnswer};
+use web::{Caller, Detail, Error, KeptAnswer, document::Operation};
 
 use crate::{
     app::{App, BODY_LIMIT},
@@ -43,6 +44,17 @@ impl KeyInUse {
     /// The answer is on the log, beside the events.
     pub(crate) fn is_kept(&self) {
         self.kept.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the document says of commands.
+pub(crate) fn describe(operation: &mut Operation<'_>) {
+    if operation.is_command() {
+        let text = "Makes the command safe to send twice: the same key and request have the first \
+                    answer again, for a day or longer; another request is `422`.";
+        let key = json!({ "type": "string", "minLength": 1, "maxLength": LONGEST });
+        operation.header("Idempotency-Key", text, &key);
+        operation.fails(&[400, 409, 422]);
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use events::{
     AthleteId, Epoch, Partition, Position, Stream, StreamKind, TYPES, Timestamp, Version,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
@@ -65,7 +66,7 @@ pub struct Page {
 
 /// An event as those see it who run the place: also one that this program does not know. Personal
 /// fields are sealed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Found {
     /// The partition of its owner.
     pub partition: Partition,
@@ -88,8 +89,10 @@ pub struct Found {
     /// When the log took it.
     pub recorded_at: Timestamp,
     /// Who, when, why, as stored; text that is no JSON becomes a JSON string.
+    #[schemars(with = "serde_json::Value")]
     pub metadata: Box<RawValue>,
     /// What it says, as stored.
+    #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de, de::DeserializeOwned};
 
 /// A place in a list, as opaque text; its content is the list's own affair.
@@ -25,5 +26,22 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Cursor<T> {
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .map(Self)
             .ok_or_else(|| de::Error::custom("must be a cursor as an earlier answer gave it"))
+    }
+}
+
+impl<T> JsonSchema for Cursor<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "Where to go on: `meta.next_cursor` of an earlier answer.",
+        })
     }
 }

@@ -1,20 +1,26 @@
 //! The form of every answer: the outermost layer of the application.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use crate::{Answer, Detail, Error, RequestInfo, request};
+use crate::{
+    Detail, Error, RequestInfo,
+    answer::{List, Tag, Told},
+    query::FIELDS,
+    request,
+};
 
 /// What the layer needs from outside.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: 
     let request_id: Arc<str> =
         request::header(headers, "x-request-id").unwrap_or_else(|| (envelope.request_id)()).into();
     let device = request::header(headers, "x-device-id");
-    let wants_problem = accepts_problem(headers);
+    let asked = Asked::of(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or("unmatched");
@@ -48,7 +54,7 @@ pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: 
             timestamp: (envelope.now)().to_rfc3339_opts(SecondsFormat::Millis, true),
             request_id: &request_id,
         };
-        let mut response = render(response, &meta, wants_problem);
+        let mut response = render(response, &meta, &asked);
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert("x-request-id", value);
         }
@@ -66,6 +72,45 @@ struct Meta<'a> {
     request_id: &'a str,
 }
 
+/// In which form the answer is wanted.
+struct Asked {
+    /// Failures as RFC 9457.
+    problem: bool,
+    /// The tags of what the caller has.
+    has: Vec<String>,
+    /// Whether something is read, so that tags count.
+    is_reading: bool,
+    fields: Option<BTreeSet<String>>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let headers = request.headers();
+        let has = headers.get_all(header::IF_NONE_MATCH).iter();
+        let has = has.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+        let query = request.uri().query().unwrap_or_default().as_bytes();
+        let fields = form_urlencoded::parse(query).filter(|(name, _)| name == FIELDS && is_reading);
+        let mut fields = fields.peekable();
+        let has_fields = fields.peek().is_some();
+        let names = fields.flat_map(|(_, names)| {
+            names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
+        });
+        let names: BTreeSet<String> = names.collect();
+        Self {
+            problem: accepts_problem(headers),
+            has: has.map(|tag| tag.trim().trim_start_matches("W/").to_owned()).collect(),
+            is_reading,
+            fields: has_fields.then_some(names),
+        }
+    }
+
+    /// Whether the caller has what has this tag.
+    fn has(&self, tag: &str) -> bool {
+        self.is_reading && self.has.iter().any(|known| known == tag || known == "*")
+    }
+}
+
 fn accepts_problem(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
@@ -74,9 +119,16 @@ fn accepts_problem(headers: &HeaderMap) -> bool {
         .any(|value| value.contains(PROBLEM))
 }
 
-fn render(mut response: Response, meta: &Meta<'_>, wants_problem: bool) -> Response {
-    if let Some(answer) = response.extensions_mut().remove::<Answer>() {
-        return success(response, &answer, meta);
+fn render(mut response: Response, meta: &Meta<'_>, asked: &Asked) -> Response {
+    if let Some(told) = response.extensions_mut().remove::<Told>() {
+        let told = match &asked.fields {
+            Some(wanted) => only(told, wanted),
+            None => Ok(told),
+        };
+        match told {
+            Ok(told) => return success(response, told, meta, asked),
+            Err(error) => return failure(response, &error, meta, asked.problem),
+        }
     }
     let error = match response.extensions_mut().remove::<Error>() {
         Some(error) => error,
@@ -91,10 +143,48 @@ fn render(mut response: Response, meta: &Meta<'_>, wants_problem: bool) -> Respo
     } else if cause.is_some() {
         tracing::warn!(code = &*error.code, cause, "failed");
     }
-    failure(response, &error, meta, wants_problem)
+    failure(response, &error, meta, asked.problem)
 }
 
-fn success(mut response: Response, answer: &Answer, meta: &Meta<'_>) -> Response {
+/// Of the data, or of each entry of a list, the fields that are wanted.
+fn only(mut told: Told, wanted: &BTreeSet<String>) -> Result<Told, Error> {
+    let known = told.fields.map(|fields| fields()).unwrap_or_default();
+    if known.is_empty() || !wanted.is_subset(&known) {
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!("must be some of {known}, with commas between");
+        return Err(Error::validation(vec![Detail::new(FIELDS, message)]));
+    }
+    let mut data: Value = serde_json::from_str(told.data.get()).map_err(Error::internal)?;
+    let entries: &mut [Value] = match &mut data {
+        Value::Array(entries) => entries,
+        one => std::slice::from_mut(one),
+    };
+    for fields in entries.iter_mut().filter_map(Value::as_object_mut) {
+        fields.retain(|name, _| wanted.contains(name));
+    }
+    told.data = serde_json::value::to_raw_value(&data).map_err(Error::internal)?;
+    Ok(told)
+}
+
+/// The entity tag of what is shown, in its quotes.
+fn tag(told: &Told) -> String {
+    let hash = || {
+        let list = told.list.as_ref().and_then(|list| list.next_cursor.as_deref());
+        let shown = Sha256::new().chain_update(told.data.get()).chain_update([0]);
+        let digest = shown.chain_update(list.unwrap_or_default()).finalize();
+        digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    match &told.tag {
+        Some(Tag::Whole(tag)) => format!("\"{tag}\""),
+        // What was kept of an older program has the hash with it.
+        Some(Tag::Version(version)) => {
+            format!("\"{}-{}\"", version.split('-').next().unwrap_or_default(), hash())
+        }
+        None => format!("\"{}\"", hash()),
+    }
+}
+
+fn success(mut response: Response, told: Told, meta: &Meta<'_>, asked: &Asked) -> Response {
     #[derive(Serialize)]
     struct Success<'a> {
         success: bool,
@@ -113,21 +203,39 @@ fn success(mut response: Response, answer: &Answer, meta: &Meta<'_>) -> Response
         #[serde(skip_serializing_if = "Option::is_none")]
         next_cursor: Option<Option<&'a str>>,
     }
+    let headers = response.headers_mut();
+    // What is answered is the caller's own and may change with the next command.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("authorization, x-acting-for"));
+    if asked.is_reading || told.tag.is_some() {
+        let tag = tag(&told);
+        let has = asked.has(&tag);
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            headers.insert(header::ETAG, tag);
+        }
+        if has {
+            // Without a body, where the answer stands has no other place.
+            let position = told.position.as_deref().map(HeaderValue::from_str);
+            if let Some(Ok(position)) = position {
+                headers.insert("x-position", position);
+            }
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+    }
+    let list = told.list.as_ref();
     let body = Success {
         success: true,
-        data: &answer.data,
+        data: &told.data,
         meta: SuccessMeta {
             timestamp: &meta.timestamp,
             version: "v1",
             request_id: meta.request_id,
-            position: answer.position.as_deref(),
-            count: answer.list.as_ref().map(|list| list.count),
-            next_cursor: answer.list.as_ref().map(|list| list.next_cursor.as_deref()),
+            position: told.position.as_deref(),
+            count: list.map(|list| list.count),
+            next_cursor: list.map(|List { next_cursor, .. }| next_cursor.as_deref()),
         },
     };
-    let headers = response.headers_mut();
-    // What is answered is the caller's own and may change with the next command.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     fill(&mut response, "application/json", &body);
     response
 }

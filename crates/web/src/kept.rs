@@ -9,7 +9,10 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Answer, Detail, Error};
+use crate::{
+    Answer, Detail, Error,
+    answer::{List, Tag, Told},
+};
 
 /// Tells the client that it has had this answer before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -28,6 +31,8 @@ pub struct KeptAnswer {
 struct Success {
     data: Box<RawValue>,
     position: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<List>,
     etag: Option<String>,
     location: Option<String>,
 }
@@ -44,8 +49,8 @@ impl KeptAnswer {
     /// What a handler answered, if that is final: a repetition may end otherwise where the caller
     /// came too often, who it was is not known, or we failed.
     pub fn of(response: &Response) -> Option<Self> {
-        if let Some(answer) = response.extensions().get::<Answer>() {
-            return Some(answer.into());
+        if let Some(told) = response.extensions().get::<Told>() {
+            return Some(told.into());
         }
         let error = response.extensions().get::<Error>()?;
         let passing =
@@ -66,13 +71,13 @@ impl KeptAnswer {
     pub fn again(self, position: Option<String>) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = match (self.success, self.failure) {
-            (Some(success), _) => Answer {
+            (Some(success), _) => Told {
                 status,
-                data: success.data,
                 position: position.or(success.position),
-                list: None,
-                etag: success.etag,
+                list: success.list,
+                tag: success.etag.map(Tag::Version),
                 location: success.location,
+                ..Told::ok(success.data)
             }
             .into_response(),
             (None, Some(failure)) => Error {
@@ -88,14 +93,25 @@ impl KeptAnswer {
     }
 }
 
-impl From<&Answer> for KeptAnswer {
-    fn from(answer: &Answer) -> Self {
+impl From<&Told> for KeptAnswer {
+    fn from(told: &Told) -> Self {
+        let version = told.tag.as_ref().and_then(|tag| match tag {
+            Tag::Version(version) => Some(version.clone()),
+            Tag::Whole(_) => None,
+        });
         let success = Success {
-            data: answer.data.clone(),
-            position: answer.position.clone(),
-            etag: answer.etag.clone(),
-            location: answer.location.clone(),
+            data: told.data.clone(),
+            position: told.position.clone(),
+            list: told.list.clone(),
+            etag: version,
+            location: told.location.clone(),
         };
-        Self { status: answer.status.as_u16(), success: Some(success), failure: None }
+        Self { status: told.status.as_u16(), success: Some(success), failure: None }
+    }
+}
+
+impl<T> From<&Answer<T>> for KeptAnswer {
+    fn from(answer: &Answer<T>) -> Self {
+        Self::from(&answer.told)
     }
 }

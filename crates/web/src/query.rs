@@ -1,7 +1,12 @@
 //! Reading paths and query strings.
 
-use axum::extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection};
-use axum::http::request::Parts;
+use std::borrow::Cow;
+
+use axum::{
+    extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
+    http::{Method, request::Parts},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
 
 use crate::{Detail, Error, error::MOST_TOLD};
@@ -26,6 +31,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The parameter by which every reading is asked for some of its fields.
+pub(crate) const FIELDS: &str = "fields";
+
 /// The parameters of a query string; every bad one is named at once.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
@@ -34,7 +42,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        Self::read(pairs(parts.uri.query().unwrap_or_default()))
+        let mut pairs = pairs(parts.uri.query().unwrap_or_default());
+        // Which fields are shown is the envelope's affair.
+        if parts.method == Method::GET {
+            pairs.retain(|(name, _)| name != FIELDS);
+        }
+        Self::read(pairs)
     }
 }
 
@@ -103,8 +116,25 @@ impl Default for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        let text = Cow::<'de, str>::deserialize(from)?;
         let number = text.parse().ok().filter(|number| (1..=100).contains(number));
         number.map(Self).ok_or_else(|| de::Error::custom("must be a whole number from 1 to 100"))
+    }
+}
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer", "minimum": 1, "maximum": 100, "default": 20,
+            "description": "How many entries at most.",
+        })
     }
 }

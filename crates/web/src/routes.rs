@@ -1,4 +1,4 @@
-//! Routes that can be counted: a router, and the list of what it answers.
+//! Routes that can be counted and described: a router, and the list of what it answers.
 
 use axum::{
     Router,
@@ -7,10 +7,31 @@ use axum::{
     routing::{MethodFilter, on},
 };
 
-/// A router and its routes by method and path; a test holds the list to the table of permissions.
+use crate::document::{Described, Operation};
+
+/// A route, and what the document says of it.
+#[derive(Clone)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with the names of what varies in braces.
+    pub path: &'static str,
+    /// The handler, by its path in the program.
+    pub handler: &'static str,
+    describe: Vec<fn(&mut Operation<'_>)>,
+}
+
+impl Route {
+    /// Adds to an operation everything that is known of the route.
+    pub fn describe(&self, operation: &mut Operation<'_>) {
+        self.describe.iter().for_each(|describe| describe(operation));
+    }
+}
+
+/// A router and its routes; a test holds them to the table of permissions.
 pub struct Routes<S> {
     router: Router<S>,
-    all: Vec<(Method, &'static str)>,
+    all: Vec<Route>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -24,9 +45,18 @@ macro_rules! methods {
     ($($name:ident = $method:ident,)*) => {$(
         #[doc = concat!("Answers `", stringify!($method), "` of a path.")]
         #[must_use]
-        pub fn $name<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
+        pub fn $name<H, T, A>(mut self, path: &'static str, handler: H) -> Self
+        where
+            H: Handler<T, S> + Described<A>,
+            T: 'static,
+        {
             self.router = self.router.route(path, on(MethodFilter::$method, handler));
-            self.all.push((Method::$method, path));
+            self.all.push(Route {
+                method: Method::$method,
+                path,
+                handler: std::any::type_name::<H>(),
+                describe: vec![H::describe],
+            });
             self
         }
     )*};
@@ -43,15 +73,29 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    /// The same under a layer.
+    /// The same under a layer, which does what `describe` says of all of them.
     #[must_use]
-    pub fn map(mut self, change: impl FnOnce(Router<S>) -> Router<S>) -> Self {
-        self.router = change(self.router);
+    pub fn layer(
+        mut self,
+        layer: impl FnOnce(Router<S>) -> Router<S>,
+        describe: fn(&mut Operation<'_>),
+    ) -> Self {
+        self.router = layer(self.router);
+        self.all.iter_mut().for_each(|route| route.describe.push(describe));
+        self
+    }
+
+    /// The last route may also fail so, which its types do not say.
+    #[must_use]
+    pub fn or(mut self, describe: fn(&mut Operation<'_>)) -> Self {
+        if let Some(route) = self.all.last_mut() {
+            route.describe.push(describe);
+        }
         self
     }
 
     /// The router, and what it answers.
-    pub fn into_parts(self) -> (Router<S>, Vec<(Method, &'static str)>) {
+    pub fn into_parts(self) -> (Router<S>, Vec<Route>) {
         (self.router, self.all)
     }
 }

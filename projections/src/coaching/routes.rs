@@ -1,13 +1,13 @@
 //! `GET /v1/coaching/clients` and `GET /v1/coaching/coaches`.
 
-use axum::{
-    extract::{FromRef, State},
-    http::HeaderMap,
-};
-use web::{Answer, Caller, Error, Routes};
+use axum::extract::{FromRef, State};
+use web::{Answer, Error, Routes};
 
-use super::{Coaching, query};
-use crate::{Context, context};
+use super::{
+    Coaching,
+    query::{self, Other},
+};
+use crate::{Context, context::Reading};
 
 /// The routes of coaching.
 pub fn routes<S>() -> Routes<S>
@@ -21,23 +21,21 @@ where
 /// Whom the caller coaches or has asked, the last asked first.
 async fn clients(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Result<Answer, Error> {
-    let (coach, partition) = context::athlete(&caller)?;
-    context.wait::<Coaching>(&headers).await?;
+    reading: Reading,
+) -> Result<Answer<Vec<Other>>, Error> {
+    let (coach, partition) = (reading.owner, reading.partition);
+    context.wait::<Coaching>(&reading).await?;
     let (clients, position) = query::clients(&context, coach, partition).await?;
-    Ok(Answer::ok(&clients)?.list(clients.len(), None).at(position))
+    Ok(Answer::list(&clients, None)?.at(position))
 }
 
 /// Who coaches the caller or has asked them, the last to ask first.
 async fn coaches(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Result<Answer, Error> {
-    let (client, partition) = context::athlete(&caller)?;
-    context.wait::<Coaching>(&headers).await?;
+    reading: Reading,
+) -> Result<Answer<Vec<Other>>, Error> {
+    let (client, partition) = (reading.owner, reading.partition);
+    context.wait::<Coaching>(&reading).await?;
     let (coaches, position) = query::coaches(&context, client, partition).await?;
-    Ok(Answer::ok(&coaches)?.list(coaches.len(), None).at(position))
+    Ok(Answer::list(&coaches, None)?.at(position))
 }

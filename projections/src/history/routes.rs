@@ -1,22 +1,19 @@
 //! `GET /v1/history` and `GET /v1/workouts`.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::collections::HashSet;
 
-use axum::{
-    extract::{FromRef, State},
-    http::HeaderMap,
-};
+use axum::extract::{FromRef, State};
 use domain::library::{Library, fold};
 use events::{AthleteId, ExerciseId, Muscle, WeightUnit};
-use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
-use web::{Answer, Caller, Cursor, Error, Limit, Query, Routes};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use web::{Answer, Cursor, Error, Limit, Query, Routes};
 
 use super::{
     History,
     query::{self, Place, Wanted},
 };
-use crate::{Context, athlete::custom_exercises, context, days::Edge, represent::Workout};
+use crate::{Context, athlete::custom_exercises, context::Reading, days::Edge, represent::Workout};
 
 /// The routes of history.
 pub fn routes<S>() -> Routes<S>
@@ -27,7 +24,7 @@ where
     Routes::default().get("/v1/history", history).get("/v1/workouts", workouts)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HistoryQuery {
     cursor: Option<Cursor<Place>>,
@@ -38,19 +35,17 @@ struct HistoryQuery {
     from: Option<Edge>,
     to: Option<Edge>,
     unit: Option<WeightUnit>,
-    fields: Option<Fields>,
 }
 
 /// The caller's workouts, newest first. Under a filter by exercise or muscle, only the matching
 /// sets and notes are shown, with the totals of the whole workout.
 async fn history(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<HistoryQuery>,
-) -> Result<Answer, Error> {
-    context.wait::<History>(&headers).await?;
-    let (owner, partition) = context::athlete(&caller)?;
+) -> Result<Answer<Vec<Workout>>, Error> {
+    context.wait::<History>(&reading).await?;
+    let (owner, partition) = (reading.owner, reading.partition);
     let exercises = match (&query.exercise, query.muscle) {
         (None, None) => None,
         (name, muscle) => Some(matching(&context, owner, name.as_deref(), muscle).await?),
@@ -73,15 +68,11 @@ async fn history(
             })
         })
         .collect();
-    let answer = match &query.fields {
-        Some(fields) => Answer::ok(&fields.only(&shown)?)?,
-        None => Answer::ok(&shown)?,
-    };
     let next = page.next.map(|place| Cursor(place).encode());
-    Ok(answer.list(shown.len(), next).at(page.position))
+    Ok(Answer::list(&shown, next)?.at(page.position))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WorkoutsQuery {
     status: Option<Status>,
@@ -91,8 +82,9 @@ struct WorkoutsQuery {
     unit: Option<WeightUnit>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum Status {
     Active,
     Completed,
@@ -101,12 +93,11 @@ enum Status {
 /// The caller's workouts by status, newest first: `?status=active` finds what goes on.
 async fn workouts(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<WorkoutsQuery>,
-) -> Result<Answer, Error> {
-    context.wait::<History>(&headers).await?;
-    let (owner, partition) = context::athlete(&caller)?;
+) -> Result<Answer<Vec<Workout>>, Error> {
+    context.wait::<History>(&reading).await?;
+    let (owner, partition) = (reading.owner, reading.partition);
     let wanted = Wanted {
         completed: query.status.map(|status| status == Status::Completed),
         after: query.cursor.map(|cursor| cursor.0),
@@ -117,7 +108,7 @@ async fn workouts(
     let shown: Vec<_> =
         page.workouts.into_iter().map(|workout| workout.show(query.unit, |_| true)).collect();
     let next = page.next.map(|place| Cursor(place).encode());
-    Ok(Answer::ok(&shown)?.list(shown.len(), next).at(page.position))
+    Ok(Answer::list(&shown, next)?.at(page.position))
 }
 
 /// The exercises whose folded name begins with a prefix and that train a muscle: of the library
@@ -146,50 +137,4 @@ async fn matching(
     });
     found.extend(own.map(|(id, _)| ExerciseId::Custom(id)));
     Ok(found)
-}
-
-/// The fields of a workout that the caller wants to see.
-#[derive(Debug)]
-struct Fields(HashSet<String>);
-
-impl Fields {
-    const KNOWN: [&str; 13] = [
-        "id",
-        "status",
-        "title",
-        "notes",
-        "visibility",
-        "started_at",
-        "completed_at",
-        "abandoned",
-        "feeling",
-        "imported_from",
-        "totals",
-        "exercises",
-        "sets",
-    ];
-
-    fn only(&self, workouts: &[Workout]) -> Result<Value, Error> {
-        let mut shown = serde_json::to_value(workouts).map_err(Error::internal)?;
-        for workout in shown.as_array_mut().into_iter().flatten() {
-            if let Value::Object(fields) = workout {
-                fields.retain(|name, _| self.0.contains(name));
-            }
-        }
-        Ok(shown)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(from)?;
-        let names: HashSet<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        match names.iter().find(|name| !Self::KNOWN.contains(&name.as_str())) {
-            None => Ok(Self(names)),
-            Some(_) => Err(de::Error::custom(format!(
-                "must be some of {}, with commas between",
-                Self::KNOWN.join(", ")
-            ))),
-        }
-    }
 }

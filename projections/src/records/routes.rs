@@ -2,26 +2,24 @@
 
 use std::{borrow::Cow, cmp::Reverse};
 
-use axum::{
-    extract::{FromRef, State},
-    http::HeaderMap,
-};
+use axum::extract::{FromRef, State};
 use domain::{
     one_rep_max::Formula,
     records::{Best, Kind, Performed, Session, Unit},
 };
 use events::{ExerciseId, Measurement, Number, SetId, Timestamp, WeightUnit, WorkoutId};
 use rust_decimal::{Decimal, RoundingStrategy};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use web::{Answer, Caller, Detail, Error, Path, Query, Routes};
+use web::{Answer, Detail, Error, Path, Query, Routes};
 
 use super::{
     Records,
     query::{Of, Window},
 };
 use crate::{
-    Context, context,
+    Context,
+    context::Reading,
     days::Edge,
     represent::{Exercise, Known, ShownWeight, show_weight},
 };
@@ -42,7 +40,7 @@ where
         .get("/v1/stats/personal-records", personal_records)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RecordsQuery {
     /// The formula of the estimated one-repetition maximum.
@@ -54,7 +52,7 @@ struct RecordsQuery {
     to: Option<Edge>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ProgressionQuery {
     /// Only this kind.
@@ -81,6 +79,23 @@ impl<'de> Deserialize<'de> for KindName {
             return Ok(Self(text.into()));
         }
         Err(de::Error::custom("must be a kind of record, such as heaviest_weight or at_reps_5"))
+    }
+}
+
+impl JsonSchema for KindName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "KindName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "examples": ["heaviest_weight", "at_reps_5"],
+            "description": "A kind of record.",
+        })
     }
 }
 
@@ -269,24 +284,19 @@ fn missing(field: &'static str) -> Error {
 }
 
 /// Whose records a request is about, once they are as new as it wants.
-async fn of<'a>(
-    context: &'a Context,
-    caller: &Caller,
-    headers: &HeaderMap,
-) -> Result<Of<'a>, Error> {
-    context.wait::<Records>(headers).await?;
-    let (owner, partition) = context::athlete(caller)?;
+async fn of<'a>(context: &'a Context, reading: &Reading) -> Result<Of<'a>, Error> {
+    context.wait::<Records>(reading).await?;
+    let (owner, partition) = (reading.owner, reading.partition);
     Ok(Of { context, owner, partition })
 }
 
 /// The records of all exercises that the caller has done, by exercise.
 async fn records(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<RecordsQuery>,
-) -> Result<Answer, Error> {
-    let of = of(&context, &caller, &headers).await?;
+) -> Result<Answer<Vec<OfExercise>>, Error> {
+    let of = of(&context, &reading).await?;
     let exercises = of.exercises().await?;
     let shown = |measurement| Shown { unit: query.unit, formula: query.formula, measurement };
     let mut all = Vec::new();
@@ -315,18 +325,17 @@ async fn records(
             position
         }
     };
-    Ok(Answer::ok(&all)?.list(all.len(), None).at(position))
+    Ok(Answer::list(&all, None)?.at(position))
 }
 
 /// The records of one exercise; empty lists if it was not done.
 async fn record(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Path(exercise): Path<String>,
     Query(query): Query<RecordsQuery>,
-) -> Result<Answer, Error> {
-    let of = of(&context, &caller, &headers).await?;
+) -> Result<Answer<OfExercise>, Error> {
+    let of = of(&context, &reading).await?;
     let exercises = of.exercises().await?;
     let (exercise, known) = exercises.named(&exercise)?;
     let measurement = known.measurement;
@@ -360,12 +369,11 @@ struct Broken {
 /// Every time that a record of an exercise was broken, by kind, oldest first: for a chart.
 async fn progression(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Path(exercise): Path<String>,
     Query(query): Query<ProgressionQuery>,
-) -> Result<Answer, Error> {
-    let of = of(&context, &caller, &headers).await?;
+) -> Result<Answer<Vec<Broken>>, Error> {
+    let of = of(&context, &reading).await?;
     let exercises = of.exercises().await?;
     let (exercise, known) = exercises.named(&exercise)?;
     let measurement = known.measurement;
@@ -391,7 +399,7 @@ async fn progression(
         (!points.is_empty()).then(|| Broken { kind: kind.name(), reps, points })
     });
     let broken: Vec<Broken> = broken.collect();
-    Ok(Answer::ok(&broken)?.list(broken.len(), None).at(found.position))
+    Ok(Answer::list(&broken, None)?.at(found.position))
 }
 
 /// The caller's records at a glance.
@@ -414,7 +422,7 @@ struct Latest {
     holder: Holder,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OverviewQuery {
     #[serde(default)]
@@ -425,11 +433,10 @@ struct OverviewQuery {
 /// How many records stand, and the newest of them.
 async fn personal_records(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<OverviewQuery>,
-) -> Result<Answer, Error> {
-    let of = of(&context, &caller, &headers).await?;
+) -> Result<Answer<Overview>, Error> {
+    let of = of(&context, &reading).await?;
     let exercises = of.exercises().await?;
     let tracks = of.now(None).await?;
     let (mut all, mut done) = (Vec::new(), 0);

@@ -5,20 +5,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use axum::{
-    extract::{FromRef, State},
-    http::HeaderMap,
-};
+use axum::extract::{FromRef, State};
 use chrono::{Datelike, Days, Months, NaiveDate};
 use domain::{Streak, streak_of_days, streak_of_weeks, week_of};
 use events::{ExerciseId, Muscle, Number};
 use rust_decimal::Decimal;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use web::{Answer, Caller, Error, Path, Query, Routes};
+use web::{Answer, Error, Path, Query, Routes};
 
 use super::{Stats, fold::Counted, query::Training};
-use crate::{Context, context, represent::Exercise};
+use crate::{Context, context::Reading, represent::Exercise};
 
 /// Longer periods than ten years are written `all`.
 const LONGEST: u32 = 3660;
@@ -54,6 +51,23 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+impl JsonSchema for Period {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Period".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "pattern": "^([1-9][0-9]{0,3}d|all)$", "examples": ["30d"],
+            "description": "So many local days up to today, 1d to 3660d, or all.",
+        })
+    }
+}
+
 /// A span of local days, both of them in it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Span {
@@ -70,21 +84,15 @@ impl Span {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OverviewQuery {
     period: Option<Period>,
 }
 
-async fn read(
-    context: &Context,
-    caller: &Caller,
-    headers: &HeaderMap,
-    period: Period,
-) -> Result<Training, Error> {
-    context.wait::<Stats>(headers).await?;
-    let (owner, partition) = context::athlete(caller)?;
-    Training::read(context, owner, partition, period.0).await
+async fn read(context: &Context, reading: &Reading, period: Period) -> Result<Training, Error> {
+    context.wait::<Stats>(reading).await?;
+    Training::read(context, reading.owner, reading.partition, period.0).await
 }
 
 /// What working sets come to.
@@ -127,12 +135,11 @@ struct Overview {
 /// Sessions, sums and streaks, of 30 days by default.
 async fn overview(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<OverviewQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Overview>, Error> {
     let period = query.period.unwrap_or(Period(Some(30)));
-    let training = read(&context, &caller, &headers, period).await?;
+    let training = read(&context, &reading, period).await?;
     let mut sums = Sums::default();
     for (exercise, set) in training.sets() {
         sums.add(&training, exercise, set);
@@ -152,7 +159,7 @@ async fn overview(
     Ok(Answer::ok(&answer)?.at(training.position))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VolumeQuery {
     period: Option<Period>,
@@ -160,8 +167,9 @@ struct VolumeQuery {
     by: By,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum By {
     #[default]
     Day,
@@ -202,12 +210,11 @@ struct Bucket {
 /// Volume per day, ISO week or month, oldest first; those without a workout too.
 async fn volume(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<VolumeQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Bucket>>, Error> {
     let period = query.period.unwrap_or(Period(Some(30)));
-    let training = read(&context, &caller, &headers, period).await?;
+    let training = read(&context, &reading, period).await?;
     let mut buckets: BTreeMap<NaiveDate, Bucket> = BTreeMap::new();
     let mut from = query.by.first(training.first);
     while from <= training.today {
@@ -222,10 +229,10 @@ async fn volume(
         }
     }
     let buckets: Vec<Bucket> = buckets.into_values().collect();
-    Ok(Answer::ok(&buckets)?.list(buckets.len(), None).at(training.position))
+    Ok(Answer::list(&buckets, None)?.at(training.position))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExercisesQuery {
     period: Option<Period>,
@@ -271,32 +278,30 @@ impl OfExercise {
 /// Every exercise that was done in a period, 90 days by default: most volume first.
 async fn exercises(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<ExercisesQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<OfExercise>>, Error> {
     let period = query.period.unwrap_or(Period(Some(90)));
-    let training = read(&context, &caller, &headers, period).await?;
+    let training = read(&context, &reading, period).await?;
     let done: BTreeSet<&ExerciseId> = training.sets().map(|(exercise, _)| exercise).collect();
     let mut all: Vec<OfExercise> =
         done.into_iter().map(|exercise| OfExercise::new(&training, exercise)).collect();
     all.sort_by(|one, other| {
         (other.sums.volume_kg.0, other.sums.sets).cmp(&(one.sums.volume_kg.0, one.sums.sets))
     });
-    Ok(Answer::ok(&all)?.list(all.len(), None).at(training.position))
+    Ok(Answer::list(&all, None)?.at(training.position))
 }
 
 /// One exercise in a period, 90 days by default: zeros if it was not done.
 async fn exercise(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Path(exercise): Path<String>,
     Query(query): Query<ExercisesQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<OfExercise>, Error> {
     let exercise: ExerciseId = exercise.parse().map_err(|_| Error::not_found("exercise"))?;
     let period = query.period.unwrap_or(Period(Some(90)));
-    let training = read(&context, &caller, &headers, period).await?;
+    let training = read(&context, &reading, period).await?;
     // One that the athlete does not have is none, even if somebody else has it.
     if training.about(&exercise).is_none() {
         return Err(Error::not_found("exercise"));
@@ -319,12 +324,11 @@ struct OfMuscle {
 /// each of the primary muscles of its exercise.
 async fn muscles(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<ExercisesQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<OfMuscle>>, Error> {
     let period = query.period.unwrap_or(Period(Some(90)));
-    let training = read(&context, &caller, &headers, period).await?;
+    let training = read(&context, &reading, period).await?;
     let mut muscles: BTreeMap<Muscle, (Sums, u64)> = BTreeMap::new();
     for (exercise, set) in training.sets() {
         let Some(about) = training.about(exercise) else { continue };
@@ -340,5 +344,5 @@ async fn muscles(
         .map(|(muscle, (sums, secondary_sets))| OfMuscle { muscle, sums, secondary_sets })
         .collect();
     all.sort_by_key(|muscle| std::cmp::Reverse((muscle.sums.sets, muscle.secondary_sets)));
-    Ok(Answer::ok(&all)?.list(all.len(), None).at(training.position))
+    Ok(Answer::list(&all, None)?.at(training.position))
 }

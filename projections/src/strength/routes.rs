@@ -2,10 +2,7 @@
 
 use std::cmp::Reverse;
 
-use axum::{
-    extract::{FromRef, State},
-    http::HeaderMap,
-};
+use axum::extract::{FromRef, State};
 use domain::{
     points,
     standards::{self, Level, Standard},
@@ -14,7 +11,7 @@ use events::{ExerciseId, Number, SetId, Sex, Timestamp, WeightUnit, WorkoutId};
 use rust_decimal::{Decimal, RoundingStrategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Caller, Error, Path, Query, Routes};
+use web::{Answer, Error, Path, Query, Routes};
 
 use super::{
     Strength,
@@ -23,7 +20,7 @@ use super::{
 use crate::{
     Context,
     athlete::Exercises,
-    context,
+    context::Reading,
     represent::{Exercise, Known, ShownWeight, show_weight},
 };
 
@@ -43,7 +40,7 @@ where
         .get("/v1/stats/strength-levels/{exercise}", level)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LevelsQuery {
     unit: Option<WeightUnit>,
@@ -293,12 +290,11 @@ fn total(standing: &Standing, unit: Option<WeightUnit>) -> Option<Total> {
 /// How strong the caller is in every exercise of the last thirty days.
 async fn levels(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Query(query): Query<LevelsQuery>,
-) -> Result<Answer, Error> {
-    context.wait::<Strength>(&headers).await?;
-    let (owner, partition) = context::athlete(&caller)?;
+) -> Result<Answer<Levels>, Error> {
+    context.wait::<Strength>(&reading).await?;
+    let (owner, partition) = (reading.owner, reading.partition);
     let exercises = Exercises::of::<Strength>(&context, owner).await?;
     let standing = query::standing(&context, owner, partition, None).await?;
     let total = total(&standing, query.unit);
@@ -325,13 +321,12 @@ async fn levels(
 /// How strong the caller is in one exercise; `unknown` if it was not done in the thirty days.
 async fn level(
     State(context): State<Context>,
-    caller: Caller,
-    headers: HeaderMap,
+    reading: Reading,
     Path(exercise): Path<String>,
     Query(query): Query<LevelsQuery>,
-) -> Result<Answer, Error> {
-    context.wait::<Strength>(&headers).await?;
-    let (owner, partition) = context::athlete(&caller)?;
+) -> Result<Answer<OfExercise>, Error> {
+    context.wait::<Strength>(&reading).await?;
+    let (owner, partition) = (reading.owner, reading.partition);
     let exercises = Exercises::of::<Strength>(&context, owner).await?;
     let (exercise, known): (ExerciseId, Known) = exercises.named(&exercise)?;
     let standing = query::standing(&context, owner, partition, Some(&exercise)).await?;

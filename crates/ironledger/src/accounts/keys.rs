@@ -43,7 +43,7 @@ pub(crate) struct NewKey {
 }
 
 /// A key as its athlete sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Key {
     pub(crate) id: Uuid,
     name: String,

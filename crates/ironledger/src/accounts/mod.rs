@@ -32,10 +32,10 @@ use crate::{
 };
 pub(crate) use keys::{Key, NewKey};
 pub(crate) use mail::{Mail, Mailer};
-pub(crate) use oidc::{Issuers, Outcome, Provider};
+pub(crate) use oidc::{Attempt, Identity, Issuers, Outcome, Provider};
 pub(crate) use passwords::{Email, NewPassword};
 pub(crate) use revoking::Revoking;
-pub(crate) use sessions::{Begun, SessionEnd};
+pub(crate) use sessions::{Begun, Session, SessionEnd};
 
 use keys::KnownKeys;
 use passwords::Hasher;
@@ -319,7 +319,7 @@ impl Accounts {
 type Until = Option<chrono::DateTime<chrono::Utc>>;
 
 /// What the owner of an account is told of it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, schemars::JsonSchema)]
 pub(crate) struct About {
     athlete: AthleteId,
     email: String,

@@ -16,6 +16,7 @@ use openidconnect::{
     PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
     core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::{Detail, Error, What};
 
@@ -132,7 +133,7 @@ impl Issuer {
 }
 
 /// What a client needs to begin.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Attempt {
     /// Where to send the athlete.
     authorization_url: String,
@@ -153,7 +154,7 @@ pub(crate) struct Outcome {
 }
 
 /// An identity as its athlete sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Identity {
     issuer: String,
     subject: String,

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use events::AthleteId;
 use hmac::{Hmac, KeyInit, Mac};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::Sha256;
 use sqlx::PgConnection;
@@ -52,7 +53,7 @@ pub(crate) enum SessionEnd {
 }
 
 /// A session as its athlete sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Session {
     id: Uuid,
     /// Whether it is the one that asks.

@@ -233,12 +233,12 @@ impl Commands {
     }
 
     /// Changes the profile. Whose the username is must be settled before.
-    pub(crate) async fn change_profile<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn change_profile<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         command: ChangeProfile,
         show: impl Fn(Arc<Loaded<Profile>>) -> Shown,
-    ) -> Result<Answer, Failure<Profile>> {
+    ) -> Result<Answer<T>, Failure<Profile>> {
         let decide = |loaded: &Loaded<Profile>, now| {
             let profile = loaded.state.as_ref().ok_or(Rejection::NotFound("athlete"))?;
             command.decide(profile, now)
@@ -248,12 +248,12 @@ impl Commands {
     }
 
     /// Notes a weighing; `show` gets its id too.
-    pub(crate) async fn measure<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn measure<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         command: Measure,
         show: impl Fn(BodyweightId, Arc<Loaded<Body>>) -> Shown,
-    ) -> Result<Answer, Failure<Body>> {
+    ) -> Result<Answer<T>, Failure<Body>> {
         let client = match command.id {
             Some(id) => {
                 let said = ("measure", &command);
@@ -306,13 +306,13 @@ impl Commands {
     }
 
     /// Corrects a weighing.
-    pub(crate) async fn correct_measurement<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn correct_measurement<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: BodyweightId,
         command: CorrectMeasurement,
         show: impl Fn(Arc<Loaded<Body>>) -> Shown,
-    ) -> Result<Answer, Failure<Body>> {
+    ) -> Result<Answer<T>, Failure<Body>> {
         let decide = |body: &Body, now| {
             let weight = command.bodyweight.map(|weight| weight.0);
             body::correct(body, id, weight, command.measured_at, now)
@@ -321,22 +321,22 @@ impl Commands {
     }
 
     /// Removes a weighing.
-    pub(crate) async fn remove_measurement<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn remove_measurement<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: BodyweightId,
         show: impl Fn(Arc<Loaded<Body>>) -> Shown,
-    ) -> Result<Answer, Failure<Body>> {
+    ) -> Result<Answer<T>, Failure<Body>> {
         self.on_body(origin, None, |body, _| body::remove(body, id), show).await
     }
 
-    async fn on_body<Shown: Future<Output = Result<Answer, Error>>>(
+    async fn on_body<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         client: Option<log::ClientId>,
         decide: impl Fn(&Body, Timestamp) -> Decided,
         show: impl Fn(Arc<Loaded<Body>>) -> Shown,
-    ) -> Result<Answer, Failure<Body>> {
+    ) -> Result<Answer<T>, Failure<Body>> {
         let nothing = Body::default();
         let decide =
             |loaded: &Loaded<Body>, now| decide(loaded.state.as_ref().unwrap_or(&nothing), now);

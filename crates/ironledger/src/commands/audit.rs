@@ -6,6 +6,7 @@ use events::{
     Recorded, SetId, Stream, StreamKind, TimeZone, Timestamp, Version, WorkoutId,
 };
 use log::{Append, AppendError, NewEvent, Positions, Write};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use super::{ATTEMPTS, Commands, Origin, State, database, unreadable};
 use crate::shown;
 
 /// Everything that happened to a set or a workout.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Audit {
     /// Whose it is.
     pub(crate) athlete: AthleteId,
@@ -29,7 +30,7 @@ pub(crate) struct Audit {
 }
 
 /// One event of an audit: what, who, when, from where, and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Entry {
     pub(crate) partition: Partition,
     pub(crate) position: Position,
@@ -76,7 +77,7 @@ impl From<&Origin> for Auditor {
 }
 
 /// That somebody read an audit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Reading {
     actor: Actor,
     channel: Channel,

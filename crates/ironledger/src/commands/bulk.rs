@@ -106,7 +106,7 @@ impl Commands {
         &self,
         origin: &Origin,
         command: RecordWorkouts,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<Vec<RecordedWorkout>>, Error> {
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let mut wrong = unreadable_or_uncounted(&command);
@@ -124,14 +124,14 @@ impl Commands {
         }
         for _ in 0..ATTEMPTS {
             let (known, known_at) = self.known(origin, &planned).await?;
-            let answer = |at: &Appended| -> Result<Answer, Error> {
+            let answer = |at: &Appended| -> Result<Answer<Vec<RecordedWorkout>>, Error> {
                 let ids = planned.iter().map(|workout| RecordedWorkout {
                     id: workout.id,
                     sets: known.get(&workout.id).unwrap_or(&workout.sets).clone(),
                 });
                 let ids: Vec<RecordedWorkout> = ids.collect();
                 let position = Positions::one(at.epoch, at.partition, at.position);
-                Ok(Answer::ok(&ids)?.accepted().at(position))
+                Ok(Answer::list(&ids, None)?.accepted().at(position))
             };
             let new = planned.iter().zip(&drafts);
             let new = new.filter(|(workout, _)| !known.contains_key(&workout.id));

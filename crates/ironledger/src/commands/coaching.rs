@@ -7,6 +7,7 @@ use domain::{
     coaching::{Coaching, Pair},
 };
 use events::{AthleteId, Event, Partition, Stream};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 use web::{Answer, Error};
@@ -22,16 +23,16 @@ impl State for Coaching {
 }
 
 /// An invitation, made or accepted.
-#[derive(Serialize)]
-struct Asked {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Asked {
     invitation: Uuid,
     coach: AthleteId,
     client: AthleteId,
 }
 
 /// What is over.
-#[derive(Serialize)]
-struct Ended {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Ended {
     coach: AthleteId,
     client: AthleteId,
     ended: bool,
@@ -57,7 +58,7 @@ impl Commands {
         &self,
         origin: &Origin,
         client: Side,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<Asked>, Error> {
         let invitation = self.random.uuid(self.clock.now());
         let show = || {
             let asked = Asked { invitation, coach: origin.athlete, client: client.0 };
@@ -71,7 +72,7 @@ impl Commands {
         &self,
         origin: &Origin,
         client: Side,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<Ended>, Error> {
         let ended = Ended { coach: origin.athlete, client: client.0, ended: true };
         self.as_coach(origin, client, |pair| pair.end_by_coach(), || Answer::ok(&ended)).await
     }
@@ -82,25 +83,29 @@ impl Commands {
         origin: &Origin,
         coach: Side,
         invitation: Uuid,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<Asked>, Error> {
         let accepted = Asked { invitation, coach: coach.0, client: origin.athlete };
         let show = || Answer::ok(&accepted);
         self.as_client(origin, coach, |pair| pair.accept(invitation), show).await
     }
 
     /// An athlete declines an invitation, or ends what came of it.
-    pub(crate) async fn leave_coach(&self, origin: &Origin, coach: Side) -> Result<Answer, Error> {
+    pub(crate) async fn leave_coach(
+        &self,
+        origin: &Origin,
+        coach: Side,
+    ) -> Result<Answer<Ended>, Error> {
         let ended = Ended { coach: coach.0, client: origin.athlete, ended: true };
         self.as_client(origin, coach, |pair| pair.end_by_client(), || Answer::ok(&ended)).await
     }
 
-    async fn as_coach(
+    async fn as_coach<T>(
         &self,
         origin: &Origin,
         client: Side,
         decide: impl Fn(Pair<'_>) -> Result<Vec<Event>, Rejection>,
-        show: impl Fn() -> Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
+        show: impl Fn() -> Result<Answer<T>, Error>,
+    ) -> Result<Answer<T>, Error> {
         let other = self.coaching(client).await?;
         let nothing = Coaching::default();
         let other = other.state.as_ref().unwrap_or(&nothing);
@@ -110,13 +115,13 @@ impl Commands {
         self.decide_as(origin, decide, show).await
     }
 
-    async fn as_client(
+    async fn as_client<T>(
         &self,
         origin: &Origin,
         coach: Side,
         decide: impl Fn(Pair<'_>) -> Result<Vec<Event>, Rejection>,
-        show: impl Fn() -> Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
+        show: impl Fn() -> Result<Answer<T>, Error>,
+    ) -> Result<Answer<T>, Error> {
         let other = self.coaching(coach).await?;
         let nothing = Coaching::default();
         let other = other.state.as_ref().unwrap_or(&nothing);
@@ -127,12 +132,12 @@ impl Commands {
     }
 
     /// Decides on the athlete's own stream.
-    async fn decide_as(
+    async fn decide_as<T>(
         &self,
         origin: &Origin,
         decide: impl Fn(&Coaching) -> Result<Vec<Event>, Rejection>,
-        show: impl Fn() -> Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
+        show: impl Fn() -> Result<Answer<T>, Error>,
+    ) -> Result<Answer<T>, Error> {
         let stream = Stream::coaching(origin.athlete);
         let nothing = Coaching::default();
         let decide =

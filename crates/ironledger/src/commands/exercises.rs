@@ -40,12 +40,12 @@ pub(crate) struct CreateExercise {
 
 impl Commands {
     /// Makes an exercise of the athlete's own; `show` gets its id too.
-    pub(crate) async fn create_exercise<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn create_exercise<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         command: CreateExercise,
         show: impl Fn(Uuid, Arc<Loaded<exercises::Exercises>>) -> Shown,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<T>, Error> {
         let repeated: Vec<Detail> = [
             ("primary_muscles", &command.primary_muscles),
             ("secondary_muscles", &command.secondary_muscles),

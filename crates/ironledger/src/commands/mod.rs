@@ -117,7 +117,7 @@ impl Commands {
     /// The state may come from the cache. An append proves that it was current; whatever else it
     /// leads to is decided again on what the log says before it is believed. Under an idempotency
     /// key the answer is made first, and kept with the events.
-    async fn execute<S: State, Shown: Future<Output = Result<Answer, Error>>>(
+    async fn execute<S: State, T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         streams: &Streams<S>,
         origin: &Origin,
@@ -125,7 +125,7 @@ impl Commands {
         client: Option<ClientId>,
         decide: impl Fn(&Loaded<S>, Timestamp) -> Result<Vec<Event>, Rejection>,
         show: impl Fn(Arc<Loaded<S>>) -> Shown,
-    ) -> Result<Answer, Failure<S>> {
+    ) -> Result<Answer<T>, Failure<S>> {
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let (owner, partition) = (origin.athlete, origin.partition);
@@ -195,15 +195,15 @@ impl Commands {
 }
 
 /// For commands among many, whose answers nobody reads.
-pub(crate) async fn unseen<S>(_: Arc<Loaded<S>>) -> Result<Answer, Error> {
+pub(crate) async fn unseen<S>(_: Arc<Loaded<S>>) -> Result<Answer<()>, Error> {
     Answer::ok(&())
 }
 
 /// The answer that shows a stream, with where on the log it stands.
-async fn answered<S>(
+async fn answered<S, T>(
     loaded: &Loaded<S>,
-    shown: impl Future<Output = Result<Answer, Error>>,
-) -> Result<Answer, Failure<S>> {
+    shown: impl Future<Output = Result<Answer<T>, Error>>,
+) -> Result<Answer<T>, Failure<S>> {
     let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
     Ok(shown.await?.at(position))
 }

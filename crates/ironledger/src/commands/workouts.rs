@@ -26,12 +26,12 @@ impl State for Workout {
 /// Carrying commands out.
 impl Commands {
     /// Starts a workout; `show` gets its id too.
-    pub(crate) async fn start_workout<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn start_workout<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         command: StartWorkout,
         show: impl Fn(WorkoutId, Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let client = match command.id {
             Some(_) => {
                 Some(self.client_id(origin.athlete, None, &("start_workout", &command)).await?)
@@ -57,24 +57,24 @@ impl Commands {
     }
 
     /// Changes what is said about a workout.
-    pub(crate) async fn change_workout<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn change_workout<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         command: ChangeWorkout,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         self.on_workout(origin, id, None, |workout, now| command.decide(workout, now), show).await
     }
 
     /// Logs a set; `show` gets its id too.
-    pub(crate) async fn log_set<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn log_set<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         mut command: LogSet,
         show: impl Fn(SetId, Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         // Also an id of our making goes into the index of ids: a set is found by it, and no other
         // can have it.
         let set = match command.id {
@@ -98,14 +98,14 @@ impl Commands {
     }
 
     /// Corrects a set.
-    pub(crate) async fn correct_set<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn correct_set<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         set: SetId,
         command: CorrectSet,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let (exercise, measurements) = self.measurements_for(origin, id, set, &command).await?;
         let measurement = exercise.as_ref().and_then(|exercise| measurements.of(exercise));
         let now = self.clock.now();
@@ -119,61 +119,61 @@ impl Commands {
     }
 
     /// Confirms a set that was found unusual.
-    pub(crate) async fn confirm_set<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn confirm_set<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         set: SetId,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let decide = |workout: &Workout, _| workout::confirm_set(workout, set);
         self.on_workout(origin, id, None, decide, show).await
     }
 
     /// Removes a set.
-    pub(crate) async fn remove_set<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn remove_set<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         set: SetId,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let decide = |workout: &Workout, _| workout::remove_set(workout, set);
         self.on_workout(origin, id, None, decide, show).await
     }
 
     /// Notes something of an exercise of a workout.
-    pub(crate) async fn note_exercise<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn note_exercise<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         exercise: &ExerciseId,
         command: NoteExercise,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let measurements = self.measurements(origin, &[exercise]).await?;
         let decide = |workout: &Workout, _| command.decide(workout, exercise, &measurements);
         self.on_workout(origin, id, None, decide, show).await
     }
 
     /// Completes a workout.
-    pub(crate) async fn complete_workout<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn complete_workout<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         command: CompleteWorkout,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         self.on_workout(origin, id, None, |workout, now| command.decide(workout, now), show).await
     }
 
     /// Throws a workout away.
-    pub(crate) async fn discard_workout<Shown: Future<Output = Result<Answer, Error>>>(
+    pub(crate) async fn discard_workout<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let decide = |workout: &Workout, _| Ok(workout::discard(workout));
         self.on_workout(origin, id, None, decide, show).await
     }
@@ -187,14 +187,14 @@ impl Commands {
         self.workouts.read(origin.athlete, origin.partition, Stream::workout(id)).await
     }
 
-    async fn on_workout<Shown: Future<Output = Result<Answer, Error>>>(
+    async fn on_workout<T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         origin: &Origin,
         id: WorkoutId,
         client: Option<log::ClientId>,
         decide: impl Fn(&Workout, Timestamp) -> Result<Vec<Event>, Rejection>,
         show: impl Fn(Arc<Loaded<Workout>>) -> Shown,
-    ) -> Result<Answer, Failure<Workout>> {
+    ) -> Result<Answer<T>, Failure<Workout>> {
         let decide = |loaded: &Loaded<Workout>, now| {
             let workout = loaded.state.as_ref().ok_or(Rejection::NotFound("workout"))?;
             decide(workout, now)

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use events::AthleteId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 use web::{Answer, Caller, Cursor, Error, Limit, Query, Routes};
@@ -17,7 +18,7 @@ pub(super) fn routes() -> Routes<App> {
     Routes::default().get("/v1/athletes/me/access", own).get("/v1/admin/access", all)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OwnQuery {
     cursor: Option<Cursor<Uuid>>,
@@ -30,15 +31,15 @@ async fn own(
     State(log): State<AccessLog>,
     caller: Caller,
     Query(query): Query<OwnQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Entry>>, Error> {
     let (mut entries, next) =
         page(&log, Some(athlete(&caller)?), query.cursor, query.limit).await?;
     // By what others are known is theirs.
     entries.iter_mut().for_each(|entry| entry.hide_from(caller.athlete));
-    Ok(Answer::ok(&entries)?.list(entries.len(), next))
+    Answer::list(&entries, next)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AllQuery {
     /// Whose; everybody's, and nobody's in particular, by default.
@@ -54,11 +55,11 @@ async fn all(
     caller: Caller,
     arrival: Arrival,
     Query(query): Query<AllQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Entry>>, Error> {
     let (entries, next) = page(&log, query.athlete, query.cursor, query.limit).await?;
     let athletes = entries.iter().filter_map(|entry| entry.athlete);
     log.record(&looked_at_all(&caller, &arrival, query.athlete, athletes)).await?;
-    Ok(Answer::ok(&entries)?.list(entries.len(), next))
+    Answer::list(&entries, next)
 }
 
 async fn page(

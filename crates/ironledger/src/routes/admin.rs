@@ -12,7 +12,7 @@ use web::{Answer, Caller, Detail, Error, Json, Path, Query, Routes, Seen, What};
 use super::sessions::Ended;
 use crate::{
     access_log::AccessLog,
-    accounts::{Accounts, Arrival, Email, SessionEnd},
+    accounts::{About, Accounts, Arrival, Email, SessionEnd},
     app::App,
     commands::{
         Origin,
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes<App> {
         .delete("/v1/admin/accounts/{athlete}/sessions", end_sessions)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Find {
     email: Option<Email>,
@@ -42,7 +42,7 @@ async fn find(
     caller: Caller,
     arrival: Arrival,
     Query(query): Query<Find>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<About>>, Error> {
     let known = match (&query.email, query.athlete) {
         (Some(email), _) => accounts.of_email(&email.0).await?,
         (None, Some(athlete)) => accounts.of_athlete(athlete).await?,
@@ -52,13 +52,13 @@ async fn find(
         }
     };
     let Some(known) = known else {
-        return Ok(Answer::ok(&[(); 0])?.list(0, None));
+        return Answer::list(&[], None);
     };
     // Whom the query names by id, the door has written down.
     if query.athlete != Some(known.athlete) {
         access_log.record(&[looked_at(&caller, &arrival, known.athlete.uuid())]).await?;
     }
-    Ok(Answer::ok(&[accounts.about(known.athlete).await?])?.list(1, None))
+    Answer::list(&[accounts.about(known.athlete).await?], None)
 }
 
 /// An admin looks at the affairs of several: each of them learns of it, but whom the query named, which the
@@ -108,7 +108,7 @@ struct GrantTier {
     until: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Granted {
     athlete: AthleteId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ async fn grant_role(
     arrival: Arrival,
     Path(athlete): Path<AthleteId>,
     body: Json<GrantRole>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Granted>, Error> {
     let role = body.good()?.role;
     grant(&app, &caller, &arrival, athlete, Grant::Role(role)).await?;
     Answer::ok(&Granted { athlete, role: Some(role), tier: None, until: None })
@@ -139,7 +139,7 @@ async fn grant_tier(
     arrival: Arrival,
     Path(athlete): Path<AthleteId>,
     body: Json<GrantTier>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Granted>, Error> {
     let GrantTier { tier, until } = body.good()?;
     check_grant(tier, until, Some(app.commands.clock.now()))?;
     let granting = Grant::Tier { tier, until, notice: None };
@@ -171,7 +171,7 @@ async fn end_sessions(
     caller: Caller,
     arrival: Arrival,
     Path(athlete): Path<AthleteId>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Ended>, Error> {
     access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
     Answer::ok(&Ended { ended: accounts.end_sessions(athlete, SessionEnd::All).await? })
 }

@@ -12,9 +12,9 @@ use log::Positions;
 use projections::represent::{ShownWeight, show_weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Cursor, Error, Json, Limit, Path, Query, Routes};
+use web::{Answer, Created, Cursor, Error, Json, Limit, Path, Query, Routes};
 
-use super::{etag, tagged};
+use super::tagged;
 use crate::{
     accounts::Accounts,
     app::App,
@@ -65,7 +65,7 @@ struct Measurement {
     bodyweight: Option<ShownWeight>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
     unit: Option<WeightUnit>,
@@ -76,7 +76,7 @@ async fn show(
     State(commands): State<Commands>,
     origin: Origin,
     Query(query): Query<ShowQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Me>, Error> {
     let loaded = commands.profile(&origin).await?;
     let me = me(&commands, &origin, &loaded, query.unit).await?;
     let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
@@ -89,7 +89,7 @@ async fn change(
     State(accounts): State<Accounts>,
     origin: Origin,
     body: Json<ChangeProfile>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Me>, Error> {
     let judge = async |body| commands.judge_profile(&origin, &body).await;
     let body = body.good_or_judged(judge).await?;
     commands.judge_profile(&origin, &body).await?;
@@ -165,7 +165,7 @@ struct Place {
     id: BodyweightId,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     from: Option<Timestamp>,
@@ -181,7 +181,7 @@ async fn measurements(
     State(commands): State<Commands>,
     origin: Origin,
     Query(query): Query<ListQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Measurement>>, Error> {
     let loaded = commands.body(&origin).await?;
     let mut all = newest_first(loaded.state.as_ref(), query.unit);
     all.retain(|one| {
@@ -201,7 +201,7 @@ async fn measurements(
     let place = |last: &Measurement| Place { measured_at: last.measured_at, id: last.id };
     let next = last.map(|last| Cursor(place(last)).encode());
     let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(Answer::ok(&all)?.list(all.len(), next).at(position))
+    Ok(Answer::list(&all, next)?.at(position))
 }
 
 /// One weighing.
@@ -210,7 +210,7 @@ async fn measurement(
     origin: Origin,
     Path(id): Path<BodyweightId>,
     Query(query): Query<ShowQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Measurement>, Error> {
     let loaded = commands.body(&origin).await?;
     let found = one(loaded.state.as_ref(), id, query.unit);
     let found = found.ok_or_else(|| Error::not_found("measurement"))?;
@@ -223,15 +223,18 @@ async fn measure(
     State(commands): State<Commands>,
     origin: Origin,
     body: Json<Measure>,
-) -> Result<Answer, Error> {
+) -> Result<Created<Measurement>, Error> {
     let show = |id, loaded: Arc<Loaded<Body>>| async move {
         let path = format!("/v1/athletes/me/measurements/{id}");
-        Ok(told(id, &loaded)?.created(path))
+        let now = one(loaded.state.as_ref(), id, None);
+        let now = now.ok_or_else(|| Error::not_found("measurement"))?;
+        Ok(tagged(loaded.version, &now)?.created(path))
     };
     let judge = async |body| commands.judge_measure(&origin, &body).await;
     let body = body.good_or_judged(judge).await?;
     let done = commands.measure(&origin, body, show).await;
-    or_stale(done, |_| Error::conflict("STALE", "other weighings were noted meanwhile"))
+    let stale = |_: &Loaded<Body>| Error::conflict("STALE", "other weighings were noted meanwhile");
+    or_stale(done, stale).map(Created)
 }
 
 /// Corrects a weighing; what followed from it follows.
@@ -240,29 +243,28 @@ async fn correct(
     origin: Origin,
     Path(id): Path<BodyweightId>,
     body: Json<CorrectMeasurement>,
-) -> Result<Answer, Error> {
-    let show = |loaded: Arc<Loaded<Body>>| async move { told(id, &loaded) };
+) -> Result<Answer<Measurement>, Error> {
+    let show = |loaded: Arc<Loaded<Body>>| async move {
+        let now = one(loaded.state.as_ref(), id, None);
+        tagged(loaded.version, &now.ok_or_else(|| Error::not_found("measurement"))?)
+    };
     let judge = async |body| commands.judge_remeasure(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     let done = commands.correct_measurement(&origin, id, body, show).await;
     or_stale(done, |loaded| stale(id, loaded))
 }
 
-/// Removes a weighing.
+/// Removes a weighing: `null` is what is left of it.
 async fn remove(
     State(commands): State<Commands>,
     origin: Origin,
     Path(id): Path<BodyweightId>,
-) -> Result<Answer, Error> {
-    let show = |loaded: Arc<Loaded<Body>>| async move { told(id, &loaded) };
+) -> Result<Answer<Option<Measurement>>, Error> {
+    let show = |loaded: Arc<Loaded<Body>>| async move {
+        tagged(loaded.version, &one(loaded.state.as_ref(), id, None))
+    };
     let done = commands.remove_measurement(&origin, id, show).await;
     or_stale(done, |loaded| stale(id, loaded))
-}
-
-/// The weighing after a command; `null` once it is removed.
-fn told(id: BodyweightId, loaded: &Loaded<Body>) -> Result<Answer, Error> {
-    let now = one(loaded.state.as_ref(), id, None);
-    Ok(Answer::ok(&now)?.etag(etag(loaded.version, &now)?))
 }
 
 fn stale(id: BodyweightId, loaded: &Loaded<Body>) -> Error {
@@ -270,10 +272,10 @@ fn stale(id: BodyweightId, loaded: &Loaded<Body>) -> Error {
     now.map_or_else(|| Error::not_found("measurement"), |now| Error::stale(&now))
 }
 
-fn or_stale(
-    done: Result<Answer, Failure<Body>>,
+fn or_stale<T>(
+    done: Result<Answer<T>, Failure<Body>>,
     stale: impl Fn(&Loaded<Body>) -> Error,
-) -> Result<Answer, Error> {
+) -> Result<Answer<T>, Error> {
     match done {
         Ok(answer) => Ok(answer),
         Err(Failure::Refused(error)) => Err(error),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use events::{AthleteId, AuditRead, AuditSubject, Partition, SetId, Version, WorkoutId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 use web::{Answer, Caller, Cursor, Error, Limit, Path, Query, Role, Routes};
@@ -9,7 +10,10 @@ use web::{Answer, Caller, Cursor, Error, Limit, Path, Query, Role, Routes};
 use crate::{
     accounts::Accounts,
     app::App,
-    commands::{Commands, Origin, audit::Auditor},
+    commands::{
+        Commands, Origin,
+        audit::{Audit, Auditor, Reading},
+    },
 };
 
 pub(super) fn routes() -> Routes<App> {
@@ -19,7 +23,7 @@ pub(super) fn routes() -> Routes<App> {
         .get("/v1/audit/reads", reads)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
     /// Whose it is; the caller's own by default.
@@ -34,7 +38,7 @@ async fn set(
     origin: Origin,
     Path(id): Path<SetId>,
     Query(query): Query<AuditQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Audit>, Error> {
     let asked = Asked { commands, accounts, caller, origin, athlete: query.athlete };
     asked.answer(AuditSubject::Set, id.uuid(), "set").await
 }
@@ -47,7 +51,7 @@ async fn workout(
     origin: Origin,
     Path(id): Path<WorkoutId>,
     Query(query): Query<AuditQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Audit>, Error> {
     let asked = Asked { commands, accounts, caller, origin, athlete: query.athlete };
     asked.answer(AuditSubject::Workout, id.uuid(), "workout").await
 }
@@ -62,7 +66,12 @@ struct Asked {
 }
 
 impl Asked {
-    async fn answer(&self, subject: AuditSubject, id: Uuid, what: &str) -> Result<Answer, Error> {
+    async fn answer(
+        &self,
+        subject: AuditSubject,
+        id: Uuid,
+        what: &str,
+    ) -> Result<Answer<Audit>, Error> {
         let Self { commands, origin, .. } = self;
         let Some((owner, partition)) = self.whose().await? else {
             return Err(Error::not_found(what));
@@ -90,7 +99,7 @@ impl Asked {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReadsQuery {
     cursor: Option<Cursor<Version>>,
@@ -103,10 +112,10 @@ async fn reads(
     State(commands): State<Commands>,
     origin: Origin,
     Query(query): Query<ReadsQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Reading>>, Error> {
     let before = query.cursor.map(|cursor| cursor.0);
     let (owner, partition) = (origin.athlete, origin.partition);
     let (reads, next) = commands.audit_reads(owner, partition, before, query.limit.0).await?;
     let next = next.map(|version| Cursor(version).encode());
-    Ok(Answer::ok(&reads)?.list(reads.len(), next))
+    Answer::list(&reads, next)
 }

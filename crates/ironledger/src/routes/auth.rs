@@ -3,7 +3,6 @@
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
 };
 use cookie::{Cookie, SameSite};
 use events::{AthleteId, AthleteRegistered, TimeZone, Units};
@@ -11,11 +10,13 @@ use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Caller, Detail, Error, Json, MaybeCaller, Role, Routes, Tier, What};
+use web::{
+    Accepted, Answer, Caller, Created, Detail, Error, Json, MaybeCaller, Role, Routes, Tier, What,
+};
 
 use crate::{
     access_log::AccessLog,
-    accounts::{Accounts, Arrival, Begun, Email, Known, NewPassword, SessionEnd},
+    accounts::{About, Accounts, Arrival, Begun, Email, Known, NewPassword, SessionEnd},
     app::App,
     idempotency,
 };
@@ -88,7 +89,7 @@ struct Login {
 
 /// What signing in answers.
 #[derive(Serialize, JsonSchema)]
-struct SignedIn {
+pub(super) struct SignedIn {
     athlete: Uuid,
     role: Role,
     tier: Tier,
@@ -111,7 +112,7 @@ async fn register(
     arrival: Arrival,
     headers: HeaderMap,
     body: Json<Register>,
-) -> Result<Response, Error> {
+) -> Result<Created<SignedIn>, Error> {
     let body = body.good()?;
     let key = idempotency::key(&headers)?;
     let registered = AthleteRegistered { time_zone: body.time_zone, units: body.units };
@@ -120,7 +121,7 @@ async fn register(
     accounts.welcome(email).await?;
     let begun = accounts.begin_session(&known, "registration", &arrival).await?;
     let entered = Entered { known, begun, refresh_in: body.refresh_in };
-    entered.answer(&accounts, Some(position)).await
+    entered.answer(&accounts, Some(position)).await.map(Created)
 }
 
 /// Signs in with e-mail address and password.
@@ -128,7 +129,7 @@ async fn login(
     State(accounts): State<Accounts>,
     arrival: Arrival,
     body: Json<Login>,
-) -> Result<Response, Error> {
+) -> Result<Answer<SignedIn>, Error> {
     let body = body.good()?;
     let known = accounts.sign_in(&body.email.0, &body.password, &arrival).await?;
     let begun = accounts.begin_session(&known, "password", &arrival).await?;
@@ -148,7 +149,7 @@ impl Entered {
         self,
         accounts: &Accounts,
         registered: Option<Positions>,
-    ) -> Result<Response, Error> {
+    ) -> Result<Answer<SignedIn>, Error> {
         let Self { known, begun: Begun { session, refresh_token }, refresh_in } = self;
         let (access_token, access, expires_in) = accounts.token(&known, session).await?;
         let in_cookie = refresh_in == RefreshIn::Cookie;
@@ -168,11 +169,10 @@ impl Entered {
             Some(position) => answer.created("/v1/workouts").at(position),
             None => answer,
         };
-        let mut response = answer.into_response();
-        if let Some(cookie) = cookie {
-            set(&mut response, &cookie);
-        }
-        Ok(response)
+        Ok(match cookie {
+            Some(cookie) => with(answer, &cookie),
+            None => answer,
+        })
     }
 }
 
@@ -189,7 +189,7 @@ async fn refresh(
     arrival: Arrival,
     headers: HeaderMap,
     body: Json<Refresh>,
-) -> Result<Response, Error> {
+) -> Result<Answer<SignedIn>, Error> {
     let body = body.good()?;
     let key = idempotency::key(&headers)?;
     if key.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
@@ -225,7 +225,7 @@ fn presented(
     Ok(Some((cookie.value().to_owned(), RefreshIn::Cookie)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SignedOut {
     signed_out: bool,
 }
@@ -238,7 +238,7 @@ async fn logout(
     MaybeCaller(caller): MaybeCaller,
     headers: HeaderMap,
     body: Json<Refresh>,
-) -> Result<Response, Error> {
+) -> Result<Answer<SignedOut>, Error> {
     let body = body.good()?;
     let session = match caller {
         Some(caller) => Some((athlete(&caller)?, caller.session()?)),
@@ -255,11 +255,9 @@ async fn logout(
         access_log.note(arrival.by(athlete, What::SignedOut));
     }
     // Who is signed out already is, too.
-    let mut response = Answer::ok(&SignedOut { signed_out: true })?.into_response();
     let mut gone = cookie(String::new());
     gone.make_removal();
-    set(&mut response, &gone);
-    Ok(response)
+    Ok(with(Answer::ok(&SignedOut { signed_out: true })?, &gone))
 }
 
 /// The athlete of a caller.
@@ -272,14 +270,15 @@ fn cookie(token: String) -> Cookie<'static> {
     cookie.same_site(SameSite::Strict).max_age(cookie::time::Duration::days(30)).build()
 }
 
-fn set(response: &mut Response, cookie: &Cookie<'_>) {
-    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
-        response.headers_mut().append(header::SET_COOKIE, value);
+fn with<T>(answer: Answer<T>, cookie: &Cookie<'_>) -> Answer<T> {
+    match HeaderValue::from_str(&cookie.to_string()) {
+        Ok(value) => answer.header(header::SET_COOKIE, value),
+        Err(_) => answer,
     }
 }
 
 /// What the account is.
-async fn account(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer, Error> {
+async fn account(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer<About>, Error> {
     Answer::ok(&accounts.about(athlete(&caller)?).await?)
 }
 
@@ -292,12 +291,12 @@ struct ChangePassword {
 }
 
 /// What was done.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Done {
     done: bool,
 }
 
-fn done() -> Result<Answer, Error> {
+fn done() -> Result<Answer<Done>, Error> {
     Answer::ok(&Done { done: true })
 }
 
@@ -307,7 +306,7 @@ async fn change_password(
     caller: Caller,
     arrival: Arrival,
     body: Json<ChangePassword>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Done>, Error> {
     let body = body.good()?;
     let (athlete, session) = (athlete(&caller)?, caller.session()?);
     let (current, new) = (&body.current_password, &body.new_password.0);
@@ -326,10 +325,10 @@ async fn forgot_password(
     State(accounts): State<Accounts>,
     arrival: Arrival,
     body: Json<ForgotPassword>,
-) -> Result<Answer, Error> {
+) -> Result<Accepted<Done>, Error> {
     let body = body.good()?;
     accounts.forgot_password(&body.email.0, &arrival).await?;
-    Ok(done()?.accepted())
+    Ok(Accepted(done()?.accepted()))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -346,7 +345,7 @@ async fn reset_password(
     State(accounts): State<Accounts>,
     arrival: Arrival,
     body: Json<ResetPassword>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Done>, Error> {
     let body = body.good()?;
     accounts.reset_password(&body.token, &body.new_password.0, &arrival).await?;
     done()
@@ -356,9 +355,9 @@ async fn reset_password(
 async fn send_verification(
     State(accounts): State<Accounts>,
     caller: Caller,
-) -> Result<Answer, Error> {
+) -> Result<Accepted<Done>, Error> {
     accounts.send_verification(athlete(&caller)?).await?;
-    Ok(done()?.accepted())
+    Ok(Accepted(done()?.accepted()))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -374,7 +373,7 @@ async fn verify_email(
     caller: Caller,
     arrival: Arrival,
     body: Json<VerifyEmail>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Done>, Error> {
     accounts.verify_email(athlete(&caller)?, &body.good()?.token, &arrival).await?;
     done()
 }

@@ -4,7 +4,7 @@
 //! of its own, and one that fails stops none of the others. Who calls, for whom and from where, the
 //! batch says for all.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::{
     Extension, Router,
@@ -98,11 +98,12 @@ impl Verb {
 }
 
 /// What came of one of the requests.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Outcome {
     status: u16,
-    headers: serde_json::Map<String, serde_json::Value>,
+    headers: BTreeMap<&'static str, String>,
     /// The whole answer, as it would have come alone.
+    #[schemars(with = "serde_json::Value")]
     body: Box<RawValue>,
 }
 
@@ -113,7 +114,7 @@ async fn batch(
     headers: HeaderMap,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     body: Json<Batch>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Outcome>>, Error> {
     let requests = body.good()?.requests;
     let mut wrong = requests.wrong("requests");
     if !(1..=MOST).contains(&requests.len()) {
@@ -137,7 +138,7 @@ async fn batch(
     for request in made {
         outcomes.push(carry_out(router.clone(), request).await?);
     }
-    Ok(Answer::ok(&outcomes)?.list(outcomes.len(), None))
+    Answer::list(&outcomes, None)
 }
 
 /// What the batch says for all of its requests.
@@ -219,7 +220,7 @@ async fn carry_out(router: Router, request: Request<Body>) -> Result<Outcome, Er
     let bytes = to_bytes(body, usize::MAX).await.map_err(Error::internal)?;
     let told = TOLD.iter().filter_map(|name| {
         let value = parts.headers.get(*name)?.to_str().ok()?;
-        Some(((*name).to_owned(), value.into()))
+        Some((*name, value.to_owned()))
     });
     let headers = told.collect();
     let text = String::from_utf8(bytes.into()).map_err(Error::internal)?;

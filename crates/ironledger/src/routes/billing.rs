@@ -50,7 +50,7 @@ struct Told {
     until: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Taken {
     /// Whether it changed something: not where it was taken before, or another tells of a later time.
     applied: bool,
@@ -61,7 +61,7 @@ async fn notice(
     State(app): State<App>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Taken>, Error> {
     let (parts, body) = request.into_parts();
     let bytes = Bytes::from_request(Request::new(body), &()).await;
     let bytes = bytes.map_err(|_| Error::malformed("the body could not be received"))?;

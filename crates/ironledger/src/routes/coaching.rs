@@ -6,12 +6,15 @@ use events::AthleteId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
-use web::{Answer, Detail, Error, Json, Path, Routes};
+use web::{Answer, Created, Detail, Error, Json, Path, Routes};
 
 use crate::{
     accounts::Accounts,
     app::App,
-    commands::{Commands, Origin, coaching::Side},
+    commands::{
+        Commands, Origin,
+        coaching::{Asked, Ended, Side},
+    },
 };
 
 pub(super) fn routes() -> Routes<App> {
@@ -37,7 +40,7 @@ async fn invite(
     State(accounts): State<Accounts>,
     origin: Origin,
     body: Json<Invite>,
-) -> Result<Answer, Error> {
+) -> Result<Created<Asked>, Error> {
     let client = match body.good()? {
         Invite { athlete: Some(athlete), username: None } => Some(athlete),
         Invite { athlete: None, username: Some(name) } => accounts.of_username(&name).await?,
@@ -47,7 +50,7 @@ async fn invite(
         }
     };
     let client = client.ok_or_else(|| Error::not_found("athlete"))?;
-    commands.invite_client(&origin, side(&accounts, client).await?).await
+    commands.invite_client(&origin, side(&accounts, client).await?).await.map(Created)
 }
 
 /// Withdraws an invitation, or ends what came of it.
@@ -56,7 +59,7 @@ async fn dismiss(
     State(accounts): State<Accounts>,
     origin: Origin,
     Path(client): Path<AthleteId>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Ended>, Error> {
     commands.dismiss_client(&origin, side(&accounts, client).await?).await
 }
 
@@ -74,7 +77,7 @@ async fn accept(
     origin: Origin,
     Path(coach): Path<AthleteId>,
     body: Json<Accept>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Asked>, Error> {
     let invitation = body.good()?.invitation;
     commands.accept_coach(&origin, side(&accounts, coach).await?, invitation).await
 }
@@ -85,7 +88,7 @@ async fn leave(
     State(accounts): State<Accounts>,
     origin: Origin,
     Path(coach): Path<AthleteId>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Ended>, Error> {
     commands.leave_coach(&origin, side(&accounts, coach).await?).await
 }
 

@@ -13,7 +13,7 @@ use log::Positions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web::{Answer, Cursor, Error, Json, Limit, Path, Query, Routes};
+use web::{Answer, Created, Cursor, Error, Json, Limit, Path, Query, Routes};
 
 use crate::{
     app::App,
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes<App> {
         .get("/v1/exercises/{exercise}", show)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     /// Only names that begin so, whatever their capitals.
@@ -131,7 +131,7 @@ async fn list(
     State(commands): State<Commands>,
     origin: Origin,
     Query(query): Query<ListQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Exercise>>, Error> {
     let own = commands.own_exercises(&origin).await?;
     let of_athlete: Vec<(Uuid, &exercises::Exercise)> =
         own.state.iter().flat_map(|state| state.all()).collect();
@@ -166,7 +166,7 @@ async fn list(
     let next = (found.len() > limit).then(|| Cursor(Place { before: before + limit }).encode());
     found.truncate(limit);
     let position = Positions::one(own.epoch, own.partition, own.position);
-    Ok(Answer::ok(&found)?.list(found.len(), next).at(position))
+    Ok(Answer::list(&found, next)?.at(position))
 }
 
 /// One exercise of the library or of the caller's own, with all that is said of it.
@@ -174,7 +174,7 @@ async fn show(
     State(commands): State<Commands>,
     origin: Origin,
     Path(exercise): Path<String>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Whole>, Error> {
     let id: ExerciseId = exercise.parse().map_err(|_| Error::not_found("exercise"))?;
     let own = commands.own_exercises(&origin).await?;
     let position = Positions::one(own.epoch, own.partition, own.position);
@@ -205,11 +205,12 @@ async fn create(
     State(commands): State<Commands>,
     origin: Origin,
     body: Json<CreateExercise>,
-) -> Result<Answer, Error> {
+) -> Result<Created<Exercise>, Error> {
     let show = |id, loaded: Arc<Loaded<exercises::Exercises>>| async move {
         let exercise = loaded.state.as_ref().and_then(|state| state.get(id));
         let exercise = exercise.map(|exercise| Exercise::own(id, exercise));
+        let exercise = exercise.ok_or_else(|| Error::not_found("exercise"))?;
         Ok(Answer::ok(&exercise)?.created(format!("/v1/exercises/{id}")))
     };
-    commands.create_exercise(&origin, body.good()?, show).await
+    commands.create_exercise(&origin, body.good()?, show).await.map(Created)
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use projections::Context;
+use schemars::JsonSchema;
 use serde::Serialize;
 use web::{Answer, Detail, Error, Routes};
 
@@ -11,13 +12,13 @@ pub(super) fn routes() -> Routes<App> {
     Routes::default().get("/livez", live).get("/readyz", ready).get("/health", ready)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Status {
     status: &'static str,
 }
 
 /// The process answers.
-async fn live() -> Result<Answer, Error> {
+async fn live() -> Result<Answer<Status>, Error> {
     Answer::ok(&Status { status: "alive" })
 }
 
@@ -26,7 +27,7 @@ async fn live() -> Result<Answer, Error> {
 async fn ready(
     State(queries): State<Context>,
     State(models): State<Models>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Status>, Error> {
     let mut reasons = Vec::new();
     let built = sqlx::query_scalar!(
         r#"select to_regclass('log.events') is not null

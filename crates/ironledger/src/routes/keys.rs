@@ -1,9 +1,10 @@
 //! `/v1/auth/keys…`: API keys, for programs that act for an athlete.
 
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Json, Path, Routes, What};
+use web::{Answer, Caller, Created, Error, Json, Path, Routes, What};
 
 use super::auth::athlete;
 use crate::{
@@ -20,8 +21,8 @@ pub(super) fn routes() -> Routes<App> {
 }
 
 /// A key that was just made.
-#[derive(Serialize)]
-struct Created {
+#[derive(Serialize, JsonSchema)]
+struct MadeKey {
     #[serde(flatten)]
     key: Key,
     /// The key itself: shown now, and never again.
@@ -29,9 +30,9 @@ struct Created {
 }
 
 /// The keys, without their secrets.
-async fn list(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer, Error> {
+async fn list(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer<Vec<Key>>, Error> {
     let keys = accounts.api_keys(athlete(&caller)?).await?;
-    Ok(Answer::ok(&keys)?.list(keys.len(), None))
+    Answer::list(&keys, None)
 }
 
 /// Makes a key.
@@ -41,15 +42,15 @@ async fn create(
     caller: Caller,
     arrival: Arrival,
     body: Json<NewKey>,
-) -> Result<Answer, Error> {
+) -> Result<Created<MadeKey>, Error> {
     let athlete = athlete(&caller)?;
     let (key, secret) = accounts.create_key(athlete, body.good()?).await?;
     access_log.note(arrival.by(athlete, What::KeyMade));
     let location = format!("/v1/auth/keys/{}", key.id);
-    Ok(Answer::ok(&Created { key, secret })?.created(location))
+    Ok(Created(Answer::ok(&MadeKey { key, secret })?.created(location)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Deleted {
     deleted: Uuid,
 }
@@ -61,7 +62,7 @@ async fn delete(
     caller: Caller,
     arrival: Arrival,
     Path(id): Path<Uuid>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Deleted>, Error> {
     let athlete = athlete(&caller)?;
     if !accounts.delete_key(athlete, id).await? {
         return Err(Error::not_found("API key"));

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use axum::extract::{RawQuery, State};
 use events::{AthleteId, Partition, Stream, Timestamp};
-use log::{Filter, Place};
+use log::{Filter, Found, Place};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use web::{Answer, Caller, Cursor, Detail, Error, Limit, Query, Routes};
 
@@ -17,10 +18,13 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().get("/v1/log", page)
+    Routes::default().get("/v1/log", page).or(|operation| {
+        operation.query::<LogQuery>();
+        operation.fails(&[400]);
+    })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LogQuery {
     partition: Option<Number>,
@@ -45,7 +49,7 @@ async fn page(
     caller: Caller,
     arrival: Arrival,
     RawQuery(text): RawQuery,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Vec<Found>>, Error> {
     let Query(query) = Query::<LogQuery>::joining("type", text.as_deref().unwrap_or_default())?;
     let filter = Filter {
         partition: query.partition.map(|number| Partition(number.0)),
@@ -64,7 +68,7 @@ async fn page(
     let owners = found.events.iter().map(|event| event.owner);
     access_log.record(&looked_at_all(&caller, &arrival, query.athlete, owners)).await?;
     let next = found.next.map(|place| Cursor(place).encode());
-    Ok(Answer::ok(&found.events)?.list(found.events.len(), next))
+    Answer::list(&found.events, next)
 }
 
 /// The number of a partition.
@@ -110,5 +114,66 @@ impl<'de> Deserialize<'de> for Types {
         let text = Cow::<'de, str>::deserialize(from)?;
         let names = text.split(',').map(|name| log::known_type(name.trim()));
         names.collect::<Result<_, _>>().map(Self).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Number {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": 32767 })
+    }
+}
+
+impl JsonSchema for Name {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Name".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "examples": ["workout-01890a5d-ac96-774b-bcce-b302099a8057"],
+        })
+    }
+}
+
+impl JsonSchema for Instant {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Instant".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+impl JsonSchema for Types {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Types".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "examples": ["SetLogged,SetRemoved"],
+            "description": "Names of event types, with commas between, or the parameter again.",
+        })
     }
 }

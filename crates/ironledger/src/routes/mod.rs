@@ -26,11 +26,13 @@ use axum::{
     middleware,
 };
 use events::{Actor, AthleteId, Channel, Partition, Version};
+use schemars::JsonSchema;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde_json::json;
 use web::{
     Answer, Caller, Detail, Error, RequestInfo, Routes,
     access::{CameFrom, Lifted},
+    document::{Input, Operation},
 };
 
 use crate::{accounts::Arrival, app::App, commands::Origin, idempotency};
@@ -47,7 +49,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(keys::routes());
     let once = middleware::from_fn_with_state(app.clone(), idempotency::once);
     commands
-        .map(|router| router.route_layer(once))
+        .layer(|router| router.route_layer(once), idempotency::describe)
         .merge(auth::routes())
         .merge(batch::routes())
         .merge(oidc::routes())
@@ -84,17 +86,25 @@ impl FromRequestParts<App> for Arrival {
     }
 }
 
-/// An answer with the tag of the stream that it shows.
-fn tagged(version: Version, shown: &impl Serialize) -> Result<Answer, Error> {
-    Ok(Answer::ok(shown)?.etag(etag(version, shown)?))
+/// An answer with the version of the stream that it shows.
+fn tagged<T: Serialize + JsonSchema>(version: Version, shown: &T) -> Result<Answer<T>, Error> {
+    Ok(Answer::ok(shown)?.version(version))
 }
 
-/// `version-hash`: the version is what `If-Match` compares, the hash tells representations apart.
-fn etag(version: Version, shown: &impl Serialize) -> Result<String, Error> {
-    let bytes = serde_json::to_vec(shown).map_err(Error::internal)?;
-    let digest = Sha256::digest(&bytes);
-    let hash = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok(format!("{version}-{hash}"))
+/// The document says of it what the headers of commands do.
+impl Input for Origin {
+    fn describe(operation: &mut Operation<'_>) {
+        if operation.is_command() {
+            let text = "The `ETag` of what the caller believes to change; `412` with the current \
+                        state where it has changed since.";
+            operation.header("If-Match", text, &json!({ "type": "string" }));
+            operation.fails(&[400, 404, 409, 412]);
+        }
+    }
+}
+
+impl Input for Arrival {
+    fn describe(_: &mut Operation<'_>) {}
 }
 
 /// Who gives the command of a request, and how it came.

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use projections::database;
+use projector::ModelStatus;
 use web::{Answer, Error, Routes};
 
 use crate::app::{App, Models};
@@ -12,7 +13,7 @@ pub(super) fn routes() -> Routes<App> {
 
 /// Lag, rate and what is set aside, by model and partition. Rates are those since the last look,
 /// which is a few seconds ago at most.
-async fn models(State(models): State<Models>) -> Result<Answer, Error> {
+async fn models(State(models): State<Models>) -> Result<Answer<Vec<ModelStatus>>, Error> {
     let all = models.look().await.map_err(database)?;
-    Ok(Answer::ok(&all)?.list(all.len(), None))
+    Answer::list(&all, None)
 }

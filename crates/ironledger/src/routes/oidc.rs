@@ -1,14 +1,14 @@
 //! `/v1/auth/oidc/…`: sign-in by others, and the identities that are linked to an account.
 
-use axum::{extract::State, response::Response};
+use axum::extract::State;
 use events::{AthleteRegistered, Text, TimeZone, Units};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::{Answer, Caller, Error, Json, MaybeCaller, Path, Routes};
 
-use super::auth::{Entered, RefreshIn, athlete};
+use super::auth::{Entered, RefreshIn, SignedIn, athlete};
 use crate::{
-    accounts::{Accounts, Arrival, Outcome},
+    accounts::{Accounts, Arrival, Attempt, Identity, Outcome},
     app::App,
 };
 
@@ -22,9 +22,9 @@ pub(super) fn routes() -> Routes<App> {
 }
 
 /// The issuers that one can sign in by.
-async fn issuers(State(accounts): State<Accounts>) -> Result<Answer, Error> {
-    let names = accounts.issuers();
-    Ok(Answer::ok(&names)?.list(names.len(), None))
+async fn issuers(State(accounts): State<Accounts>) -> Result<Answer<Vec<String>>, Error> {
+    let names = accounts.issuers().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    Answer::list(&names, None)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ async fn start(
     MaybeCaller(caller): MaybeCaller,
     Path(issuer): Path<String>,
     body: Json<Start>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Attempt>, Error> {
     let body = body.good()?;
     let athlete = caller.as_ref().map(athlete).transpose()?;
     Answer::ok(&accounts.begin_oidc(&issuer, &body.redirect_uri, athlete).await?)
@@ -71,7 +71,7 @@ async fn finish(
     arrival: Arrival,
     Path(issuer): Path<String>,
     body: Json<Finish>,
-) -> Result<Response, Error> {
+) -> Result<Answer<SignedIn>, Error> {
     let body = body.good()?;
     let athlete = caller.as_ref().map(athlete).transpose()?;
     let outcome = Outcome { code: body.code, state: body.state, ticket: body.ticket };
@@ -83,9 +83,12 @@ async fn finish(
 }
 
 /// The identities that are linked to the account.
-async fn identities(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer, Error> {
+async fn identities(
+    State(accounts): State<Accounts>,
+    caller: Caller,
+) -> Result<Answer<Vec<Identity>>, Error> {
     let identities = accounts.identities(athlete(&caller)?).await?;
-    Ok(Answer::ok(&identities)?.list(identities.len(), None))
+    Answer::list(&identities, None)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -95,7 +98,7 @@ struct Unlink {
     subject: Text<255>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Unlinked {
     unlinked: bool,
 }
@@ -106,7 +109,7 @@ async fn unlink(
     caller: Caller,
     arrival: Arrival,
     body: Json<Unlink>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Unlinked>, Error> {
     let body = body.good()?;
     accounts
         .unlink(athlete(&caller)?, body.issuer.as_str(), body.subject.as_str(), &arrival)

@@ -171,7 +171,7 @@ mod tests {
         let app = App::new(&database, &secrets, &Surroundings::default()).unwrap();
         let (_, served) = routes::all(&app).into_parts();
         let served: Vec<(String, &str)> =
-            served.into_iter().map(|(method, path)| (method.to_string(), path)).collect();
+            served.into_iter().map(|route| (route.method.to_string(), route.path)).collect();
         let listed: Vec<(String, &str)> =
             TABLE.iter().map(|rule| (rule.method.to_string(), rule.path)).collect();
         let set =

@@ -1,6 +1,7 @@
 //! `/v1/auth/sessions…`: where an athlete is signed in, and an end to it.
 
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 use web::{Answer, Caller, Credential, Error, Path, Routes, What};
@@ -8,7 +9,7 @@ use web::{Answer, Caller, Credential, Error, Path, Routes, What};
 use super::auth::athlete;
 use crate::{
     access_log::AccessLog,
-    accounts::{Accounts, Arrival, SessionEnd},
+    accounts::{Accounts, Arrival, Session, SessionEnd},
     app::App,
 };
 
@@ -20,19 +21,22 @@ pub(super) fn routes() -> Routes<App> {
 }
 
 /// How many sessions are over.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Ended {
     pub(super) ended: usize,
 }
 
 /// The sessions, the last used first.
-async fn list(State(accounts): State<Accounts>, caller: Caller) -> Result<Answer, Error> {
+async fn list(
+    State(accounts): State<Accounts>,
+    caller: Caller,
+) -> Result<Answer<Vec<Session>>, Error> {
     let current = match caller.credential {
         Credential::Session(id) => Some(id),
         Credential::Key(_) => None,
     };
     let sessions = accounts.sessions(athlete(&caller)?, current).await?;
-    Ok(Answer::ok(&sessions)?.list(sessions.len(), None))
+    Answer::list(&sessions, None)
 }
 
 /// Signs out everywhere, here too.
@@ -41,7 +45,7 @@ async fn end_all(
     State(access_log): State<AccessLog>,
     caller: Caller,
     arrival: Arrival,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Ended>, Error> {
     let athlete = athlete(&caller)?;
     let ended = accounts.end_sessions(athlete, SessionEnd::All).await?;
     access_log.note(arrival.by(athlete, What::SignedOut));
@@ -55,7 +59,7 @@ async fn end(
     caller: Caller,
     arrival: Arrival,
     Path(id): Path<Uuid>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<Ended>, Error> {
     let athlete = athlete(&caller)?;
     let ended = accounts.end_sessions(athlete, SessionEnd::One(id)).await?;
     if ended == 0 {

@@ -9,14 +9,14 @@ use log::Positions;
 use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Error, Json, Path, Query, Routes};
+use web::{Accepted, Answer, Created, Error, Json, Path, Query, Routes};
 
-use super::{etag, tagged};
+use super::tagged;
 use crate::{
     app::App,
     commands::{
         Commands, Failure, Loaded, Origin,
-        bulk::RecordWorkouts,
+        bulk::{RecordWorkouts, RecordedWorkout},
         requests::{
             ChangeWorkout, CompleteWorkout, CorrectSet, LogSet, NoteExercise, StartWorkout,
         },
@@ -44,7 +44,7 @@ async fn start(
     State(commands): State<Commands>,
     origin: Origin,
     body: Json<StartWorkout>,
-) -> Result<Answer, Error> {
+) -> Result<Created<represent::Workout>, Error> {
     let body = body.good_or_judged(async |body| commands.judge_start(&body)).await?;
     let (commands, origin) = (&commands, &origin);
     let show = |id, loaded| async move {
@@ -52,7 +52,7 @@ async fn start(
         Ok(answer.created(format!("/v1/workouts/{id}")))
     };
     let started = commands.start_workout(origin, body, show).await;
-    or_refused(commands, origin, None, started).await
+    or_refused(commands, origin, None, started).await.map(Created)
 }
 
 /// Records whole workouts, all of them or none.
@@ -60,11 +60,11 @@ async fn record(
     State(commands): State<Commands>,
     origin: Origin,
     body: Json<RecordWorkouts>,
-) -> Result<Answer, Error> {
-    commands.record_workouts(&origin, body.good()?).await
+) -> Result<Accepted<Vec<RecordedWorkout>>, Error> {
+    commands.record_workouts(&origin, body.good()?).await.map(Accepted)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
     unit: Option<WeightUnit>,
@@ -76,7 +76,7 @@ async fn show(
     origin: Origin,
     Path(id): Path<WorkoutId>,
     Query(query): Query<ShowQuery>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<represent::Workout>, Error> {
     let loaded = commands.workout(&origin, id).await?;
     let workout = represented(&commands, &origin, id, &loaded, query.unit).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
@@ -90,7 +90,7 @@ async fn change(
     origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<ChangeWorkout>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<represent::Workout>, Error> {
     let judge = async |body| commands.judge_change(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
@@ -104,7 +104,7 @@ async fn complete(
     origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<CompleteWorkout>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<represent::Workout>, Error> {
     let judge = async |body| commands.judge_completion(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
@@ -117,7 +117,7 @@ async fn discard(
     State(commands): State<Commands>,
     origin: Origin,
     Path(id): Path<WorkoutId>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<represent::Workout>, Error> {
     let show = |loaded| whole(&commands, &origin, id, loaded);
     let discarded = commands.discard_workout(&origin, id, show).await;
     or_refused(&commands, &origin, Some(id), discarded).await
@@ -129,7 +129,7 @@ async fn log_set(
     origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<LogSet>,
-) -> Result<Answer, Error> {
+) -> Result<Created<SetAnswer>, Error> {
     let judge = async |body| commands.judge_set(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     let (commands, origin) = (&commands, &origin);
@@ -138,7 +138,7 @@ async fn log_set(
         Ok(answer.created(format!("/v1/workouts/{id}/sets/{set}")))
     };
     let logged = commands.log_set(origin, id, body, show).await;
-    or_refused(commands, origin, Some(id), logged).await
+    or_refused(commands, origin, Some(id), logged).await.map(Created)
 }
 
 /// Corrects a set.
@@ -147,7 +147,7 @@ async fn correct_set(
     origin: Origin,
     Path((id, set)): Path<(WorkoutId, SetId)>,
     body: Json<CorrectSet>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<SetAnswer>, Error> {
     let judge = async |body| commands.judge_correction(&origin, id, set, &body).await;
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| one_set(&commands, &origin, id, set, loaded);
@@ -160,7 +160,7 @@ async fn confirm_set(
     State(commands): State<Commands>,
     origin: Origin,
     Path((id, set)): Path<(WorkoutId, SetId)>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<SetAnswer>, Error> {
     let show = |loaded| one_set(&commands, &origin, id, set, loaded);
     let confirmed = commands.confirm_set(&origin, id, set, show).await;
     or_refused(&commands, &origin, Some(id), confirmed).await
@@ -171,7 +171,7 @@ async fn remove_set(
     State(commands): State<Commands>,
     origin: Origin,
     Path((id, set)): Path<(WorkoutId, SetId)>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<SetAnswer>, Error> {
     let show = |loaded| one_set(&commands, &origin, id, set, loaded);
     let removed = commands.remove_set(&origin, id, set, show).await;
     or_refused(&commands, &origin, Some(id), removed).await
@@ -183,7 +183,7 @@ async fn note_exercise(
     origin: Origin,
     Path((id, exercise)): Path<(WorkoutId, ExerciseId)>,
     body: Json<NoteExercise>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<represent::Workout>, Error> {
     let judge = async |body| commands.judge_note(&origin, id, &exercise, &body).await;
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
@@ -213,8 +213,9 @@ async fn whole(
     origin: &Origin,
     id: WorkoutId,
     loaded: Arc<Loaded<Workout>>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<represent::Workout>, Error> {
     let workout = represented(commands, origin, id, &loaded, None).await?;
+    let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
     tagged(loaded.version, &workout)
 }
 
@@ -225,24 +226,23 @@ async fn one_set(
     id: WorkoutId,
     set: SetId,
     loaded: Arc<Loaded<Workout>>,
-) -> Result<Answer, Error> {
+) -> Result<Answer<SetAnswer>, Error> {
     let workout = represented(commands, origin, id, &loaded, None).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
-    let tag = etag(loaded.version, &workout)?;
     let answer = SetAnswer {
         workout: Standing { id, status: workout.status, totals: workout.totals },
         set: workout.sets.into_iter().find(|shown| shown.id == set),
     };
-    Ok(Answer::ok(&answer)?.etag(tag))
+    Ok(Answer::ok(&answer)?.version(loaded.version))
 }
 
 /// What the caller of a command is told; of a stale one, what is there now.
-async fn or_refused(
+async fn or_refused<T>(
     commands: &Commands,
     origin: &Origin,
     id: Option<WorkoutId>,
-    outcome: Result<Answer, Failure<Workout>>,
-) -> Result<Answer, Error> {
+    outcome: Result<Answer<T>, Failure<Workout>>,
+) -> Result<Answer<T>, Error> {
     match outcome {
         Ok(answer) => Ok(answer),
         Err(Failure::Refused(error)) => Err(error),
