@@ -33,6 +33,7 @@ pub struct Workout {
 /// What is noted of an exercise of a workout, in an answer.
 #[derive(Debug, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "as in the events")]
+#[schemars(rename = "ExerciseNotes")]
 pub struct Noted {
     pub exercise: Exercise,
     pub notes: Option<String>,

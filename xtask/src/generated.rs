@@ -72,6 +72,12 @@ pub(crate) fn permissions(arguments: &[String]) -> Result<()> {
     printed("permissions", arguments, &program, "docs", "permissions.md")
 }
 
+/// `cargo xtask openapi`: the document of the interface.
+pub(crate) fn openapi(arguments: &[String]) -> Result<()> {
+    let program = ["-p", "ironledger", "--", "openapi"];
+    printed("openapi", arguments, &program, "docs", "openapi.json")
+}
+
 /// A file that is what a program prints.
 fn printed(
     command: &str,

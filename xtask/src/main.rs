@@ -82,6 +82,12 @@ const COMMANDS: &[Command] = &[
         run: generated::permissions,
     },
     Command {
+        name: "openapi",
+        arguments: "[--check]",
+        does: "write docs/openapi.json anew, or fail where it is stale",
+        run: generated::openapi,
+    },
+    Command {
         name: "bench",
         arguments: "NAME [ARGS…]",
         does: "measure on servers that keep what they are told; no NAME lists them",
@@ -188,5 +194,7 @@ fn check(_: &[String]) -> Result<()> {
     cargo::step("sample");
     generated::sample(&only_check)?;
     cargo::step("permissions");
-    generated::permissions(&only_check)
+    generated::permissions(&only_check)?;
+    cargo::step("openapi");
+    generated::openapi(&only_check)
 }

@@ -45,6 +45,7 @@ enum Message {
 
 /// An entry as it is shown.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AccessEntry")]
 pub(crate) struct Entry {
     pub(crate) id: Uuid,
     happened_at: DateTime<Utc>,

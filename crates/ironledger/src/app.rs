@@ -120,6 +120,13 @@ impl App {
         })
     }
 
+    /// The application without anything around it, to look at.
+    pub(crate) fn unconnected() -> anyhow::Result<Self> {
+        // Nothing is sent to a database before the first question.
+        let database = Database::new("postgres://nobody@localhost/nothing", "nobody", 1)?;
+        Self::new(&database, &Secrets::of_nobody(&Random::system()), &Surroundings::default())
+    }
+
     /// Refuses to work with a master key that is not this database's: it would make personal data
     /// that nobody with the right key can read. A database that is away is asked at readiness.
     pub(crate) async fn check_master_key(&self) -> anyhow::Result<()> {

@@ -196,6 +196,12 @@ impl Secrets {
         Ok(secrets)
     }
 
+    /// Of a program that asks nobody anything.
+    pub(crate) fn of_nobody(random: &Random) -> Self {
+        let key = || STANDARD.encode(random.bytes::<32>());
+        Self { master_key: key(), token_key: key() }
+    }
+
     fn of_folder(folder: &Path) -> Result<Self> {
         let file = folder.join("secrets.json");
         let text = fs::read_to_string(&file)
@@ -209,8 +215,7 @@ impl Secrets {
         if file.exists() {
             return Self::of_folder(folder);
         }
-        let key = || STANDARD.encode(random.bytes::<32>());
-        let secrets = Self { master_key: key(), token_key: key() };
+        let secrets = Self::of_nobody(random);
         // Whole or not at all: what it encrypts is lost with it.
         let partial = folder.join("secrets.json.new");
         let mut options = fs::OpenOptions::new();

@@ -67,6 +67,7 @@ pub struct Page {
 /// An event as those see it who run the place: also one that this program does not know. Personal
 /// fields are sealed.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "LogEvent")]
 pub struct Found {
     /// The partition of its owner.
     pub partition: Partition,

@@ -29,6 +29,7 @@ pub struct Model {
 /// In one word, how a model is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ModelState")]
 pub enum State {
     /// Its tables are not there.
     Missing,

@@ -5,6 +5,8 @@ use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::document;
+
 /// The password of every test athlete.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -230,13 +232,19 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends a request. A 500 fails the test at once: no request may lead to one.
+    /// Sends a request. A 500 fails the test at once: no request may lead to one. So does an answer
+    /// that the OpenAPI document does not describe.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("the body of an answer");
         assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{text}");
         let body = serde_json::from_str(&text).unwrap_or_default();
+        let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
+        document::hold(&method, &path, status.as_u16(), content_type.unwrap_or_default(), &body);
         Self { status: status.as_u16(), headers, body }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod api;
 mod database;
+mod document;
 pub mod issuer;
 mod kafka;
 pub mod laws;

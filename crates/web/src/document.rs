@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Accepted, Answer, Caller, Created, Error, Json, MaybeCaller, Path, Query, RequestInfo,
+    query::FIELDS,
 };
 
 /// What a handler takes, as the document says it.
@@ -89,8 +90,11 @@ impl Schemas {
         // What is read stands in parameters and bodies alone.
         let operations = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
         for operation in operations.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
-            rename(&mut operation["parameters"], &twice);
-            rename(&mut operation["requestBody"], &twice);
+            for part in ["parameters", "requestBody"] {
+                if let Some(part) = operation.get_mut(part) {
+                    rename(part, &twice);
+                }
+            }
         }
         all
     }
@@ -132,6 +136,25 @@ impl<'a> Operation<'a> {
     /// It may be answered with this failure.
     pub fn fails(&mut self, statuses: &[u16]) {
         self.failures.extend(statuses);
+    }
+
+    /// It reads, and so can be asked for some fields, and whether anything has changed.
+    pub fn reads(&mut self) {
+        let tags = "The `ETag` of what the caller has: `304` without a body where it is still so.";
+        self.header("If-None-Match", tags, &json!({ "type": "string" }));
+        let fields = "Only these fields of the data, or of each entry, with commas between.";
+        self.parameters.push(json!({
+            "name": FIELDS, "in": "query", "required": false, "description": fields,
+            "schema": { "type": "string" },
+        }));
+        self.fails(&[304, 400]);
+    }
+
+    /// It answers something that has no envelope.
+    pub fn answers_with(&mut self, content_type: &str, schema: &Value) {
+        let content = json!({ content_type: { "schema": schema } });
+        let response = json!({ "description": "It went well.", "content": content });
+        self.answers.insert(200, response);
     }
 
     /// A header that it reads.

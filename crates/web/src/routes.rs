@@ -16,12 +16,34 @@ pub struct Route {
     pub method: Method,
     /// The path, with the names of what varies in braces.
     pub path: &'static str,
-    /// The handler, by its path in the program.
-    pub handler: &'static str,
+    /// The handler's path in the program.
+    handler: &'static str,
+    /// The text of the file that it is in.
+    source: &'static str,
     describe: Vec<fn(&mut Operation<'_>)>,
 }
 
 impl Route {
+    /// The name of the handler's module and its own.
+    pub fn name(&self) -> (&'static str, &'static str) {
+        let mut names = self.handler.rsplit("::");
+        let own = names.next().unwrap_or_default();
+        (names.find(|name| *name != "routes").unwrap_or_default(), own)
+    }
+
+    /// The doc comment of the handler.
+    pub fn comment(&self) -> String {
+        let head = format!("async fn {}", self.name().1);
+        let begins =
+            |line: &&str| line.strip_prefix(&head).is_some_and(|rest| rest.starts_with(['(', '<']));
+        let lines: Vec<&str> = self.source.lines().collect();
+        let at = lines.iter().position(|line| begins(line)).unwrap_or_default();
+        let above = lines[..at].iter().rev().map_while(|line| line.strip_prefix("///"));
+        let mut comment: Vec<&str> = above.map(str::trim).collect();
+        comment.reverse();
+        comment.join(" ")
+    }
+
     /// Adds to an operation everything that is known of the route.
     pub fn describe(&self, operation: &mut Operation<'_>) {
         self.describe.iter().for_each(|describe| describe(operation));
@@ -32,12 +54,7 @@ impl Route {
 pub struct Routes<S> {
     router: Router<S>,
     all: Vec<Route>,
-}
-
-impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
-    fn default() -> Self {
-        Self { router: Router::new(), all: Vec::new() }
-    }
+    source: &'static str,
 }
 
 /// A method of [`Routes`] for each of HTTP.
@@ -55,6 +72,7 @@ macro_rules! methods {
                 method: Method::$method,
                 path,
                 handler: std::any::type_name::<H>(),
+                source: self.source,
                 describe: vec![H::describe],
             });
             self
@@ -63,6 +81,12 @@ macro_rules! methods {
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// None yet; handlers are in a file of this text (`include_str!`), whose doc comments say in the
+    /// document what a route does.
+    pub fn of(source: &'static str) -> Self {
+        Self { router: Router::new(), all: Vec::new(), source }
+    }
+
     methods! { get = GET, post = POST, put = PUT, patch = PATCH, delete = DELETE, }
 
     /// Both.

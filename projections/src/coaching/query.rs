@@ -12,6 +12,7 @@ use crate::{Context, context};
 
 /// Somebody on the other side.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CoachingSide")]
 pub(super) struct Other {
     athlete: Uuid,
     invitation: Uuid,

@@ -15,7 +15,9 @@ where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::default().get("/v1/coaching/clients", clients).get("/v1/coaching/coaches", coaches)
+    Routes::of(include_str!("routes.rs"))
+        .get("/v1/coaching/clients", clients)
+        .get("/v1/coaching/coaches", coaches)
 }
 
 /// Whom the caller coaches or has asked, the last asked first.

@@ -21,7 +21,7 @@ where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::default().get("/v1/history", history).get("/v1/workouts", workouts)
+    Routes::of(include_str!("routes.rs")).get("/v1/history", history).get("/v1/workouts", workouts)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

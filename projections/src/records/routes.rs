@@ -33,7 +33,7 @@ where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::default()
+    Routes::of(include_str!("routes.rs"))
         .get("/v1/records", records)
         .get("/v1/records/{exercise}", record)
         .get("/v1/records/{exercise}/progression", progression)
@@ -108,6 +108,7 @@ fn word(kind: Kind) -> Cow<'static, str> {
 
 /// The records of an exercise.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExerciseRecords")]
 struct OfExercise {
     exercise: Exercise,
     /// How its sets are measured.
@@ -151,6 +152,7 @@ struct Holder {
 
 /// A set that holds a record.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "RecordSet")]
 struct OfSet {
     id: SetId,
     reps: Option<u16>,
@@ -358,6 +360,7 @@ async fn record(
 
 /// A kind of record with every time it was broken.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Progression")]
 struct Broken {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -404,6 +407,7 @@ async fn progression(
 
 /// The caller's records at a glance.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RecordsOverview")]
 struct Overview {
     /// Exercises with a record.
     exercises: usize,
@@ -415,6 +419,7 @@ struct Overview {
 
 /// A record and the exercise that it is of.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LatestRecord")]
 struct Latest {
     exercise: Exercise,
     kind: &'static str,

@@ -26,7 +26,7 @@ where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::default()
+    Routes::of(include_str!("routes.rs"))
         .get("/v1/stats/overview", overview)
         .get("/v1/stats/volume", volume)
         .get("/v1/stats/exercises", exercises)
@@ -70,6 +70,7 @@ impl JsonSchema for Period {
 
 /// A span of local days, both of them in it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Period")]
 struct Span {
     from: NaiveDate,
     to: NaiveDate,
@@ -116,6 +117,7 @@ impl Sums {
 
 /// A period at a glance.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StatsOverview")]
 struct Overview {
     period: Span,
     /// Completed workouts.
@@ -240,6 +242,7 @@ struct ExercisesQuery {
 
 /// What an athlete did of an exercise in a period.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExerciseStats")]
 struct OfExercise {
     exercise: Exercise,
     /// Completed workouts in which it was done.
@@ -311,6 +314,7 @@ async fn exercise(
 
 /// What trained a muscle in a period.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MuscleStats")]
 struct OfMuscle {
     muscle: Muscle,
     /// Of the exercises whose primary muscle it is.

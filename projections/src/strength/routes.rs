@@ -35,7 +35,7 @@ where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::default()
+    Routes::of(include_str!("routes.rs"))
         .get("/v1/stats/strength-levels", levels)
         .get("/v1/stats/strength-levels/{exercise}", level)
 }
@@ -48,6 +48,7 @@ struct LevelsQuery {
 
 /// How strong an athlete is.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StrengthLevels")]
 struct Levels {
     /// Sets of the thirty days before count.
     as_of: Timestamp,
@@ -62,6 +63,7 @@ struct Levels {
 
 /// How strong an athlete is in an exercise.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExerciseStrength")]
 struct OfExercise {
     exercise: Exercise,
     /// Sets of the thirty days that count.
@@ -99,6 +101,7 @@ enum Unknown {
 
 /// What the next level takes.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NextLevel")]
 struct Next {
     level: Level,
     /// The working maximum that it begins with, at the same bodyweight.
@@ -140,6 +143,7 @@ struct Figure {
 
 /// The set that a working maximum is estimated from.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StrengthSet")]
 struct OfSet {
     id: SetId,
     workout: WorkoutId,
@@ -151,6 +155,7 @@ struct OfSet {
 /// The working maxima of squat, bench press and deadlift together, and what that is worth at the last
 /// bodyweight.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StrengthTotal")]
 struct Total {
     total: Figure,
     /// DOTS; like the others, `null` without sex and bodyweight.

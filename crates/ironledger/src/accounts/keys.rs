@@ -33,6 +33,7 @@ impl Default for KnownKeys {
 /// The body of `POST /v1/auth/keys`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewApiKey")]
 pub(crate) struct NewKey {
     /// What the athlete calls it.
     pub(crate) name: Text<100>,
@@ -44,6 +45,7 @@ pub(crate) struct NewKey {
 
 /// A key as its athlete sees it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
 pub(crate) struct Key {
     pub(crate) id: Uuid,
     name: String,

@@ -320,6 +320,7 @@ type Until = Option<chrono::DateTime<chrono::Utc>>;
 
 /// What the owner of an account is told of it.
 #[derive(Debug, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Account")]
 pub(crate) struct About {
     athlete: AthleteId,
     email: String,

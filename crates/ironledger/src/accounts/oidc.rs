@@ -134,6 +134,7 @@ impl Issuer {
 
 /// What a client needs to begin.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OidcAttempt")]
 pub(crate) struct Attempt {
     /// Where to send the athlete.
     authorization_url: String,

@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Print which routes there are, and who may call them.
     #[command(hide = true)]
     Permissions,
+    /// Print the interface as OpenAPI describes it.
+    #[command(hide = true)]
+    Openapi,
     /// Say what is reachable, what is missing, and what to do.
     Doctor(doctor::Arguments),
 }
@@ -97,6 +100,10 @@ impl Command {
             Self::Audit(arguments) => audit::run(arguments).await,
             Self::Permissions => {
                 say!("{}", crate::routes::permissions::page().trim_end());
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Openapi => {
+                say!("{}", crate::routes::document::printed()?);
                 Ok(ExitCode::SUCCESS)
             }
             Self::Doctor(arguments) => doctor::run(arguments).await,

@@ -31,6 +31,7 @@ pub(crate) struct Audit {
 
 /// One event of an audit: what, who, when, from where, and what became of it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditEvent")]
 pub(crate) struct Entry {
     pub(crate) partition: Partition,
     pub(crate) position: Position,
@@ -78,6 +79,7 @@ impl From<&Origin> for Auditor {
 
 /// That somebody read an audit.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditReading")]
 pub(crate) struct Reading {
     actor: Actor,
     channel: Channel,

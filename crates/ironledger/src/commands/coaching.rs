@@ -24,6 +24,7 @@ impl State for Coaching {
 
 /// An invitation, made or accepted.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CoachingAsked")]
 pub(crate) struct Asked {
     invitation: Uuid,
     coach: AthleteId,
@@ -32,6 +33,7 @@ pub(crate) struct Asked {
 
 /// What is over.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CoachingEnded")]
 pub(crate) struct Ended {
     coach: AthleteId,
     client: AthleteId,

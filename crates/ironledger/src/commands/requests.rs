@@ -64,6 +64,7 @@ pub(crate) struct CompleteWorkout {
 /// How a workout felt, as a request says it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with rating, energy and soreness")]
+#[schemars(rename = "FeelingInput")]
 pub(crate) struct FeelingBody {
     /// Stars, 1 to 5.
     rating: Option<Rating>,

@@ -15,7 +15,9 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().get("/v1/athletes/me/access", own).get("/v1/admin/access", all)
+    Routes::of(include_str!("access.rs"))
+        .get("/v1/athletes/me/access", own)
+        .get("/v1/admin/access", all)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

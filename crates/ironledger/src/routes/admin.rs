@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("admin.rs"))
         .get("/v1/admin/accounts", find)
         .put("/v1/admin/accounts/{athlete}/role", grant_role)
         .put("/v1/admin/accounts/{athlete}/tier", grant_tier)

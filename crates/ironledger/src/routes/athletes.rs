@@ -25,8 +25,9 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("athletes.rs"))
         .get("/v1/athletes/me", show)
+        .or(|operation| operation.fails(&[404]))
         .patch("/v1/athletes/me", change)
         .post("/v1/athletes/me/measurements", measure)
         .get("/v1/athletes/me/measurements", measurements)

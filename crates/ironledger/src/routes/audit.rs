@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("audit.rs"))
         .get("/v1/audit/sets/{id}", set)
         .get("/v1/audit/workouts/{id}", workout)
         .get("/v1/audit/reads", reads)

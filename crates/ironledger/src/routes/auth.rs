@@ -32,18 +32,22 @@ const CSRF: &str = "x-csrf-token";
 
 /// What is open to everybody.
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("auth.rs"))
         .post("/v1/auth/register", register)
+        .or(|operation| operation.fails(&[409, 422]))
         .post("/v1/auth/login", login)
+        .or(|operation| operation.fails(&[401]))
         .post("/v1/auth/refresh", refresh)
+        .or(|operation| operation.fails(&[401, 403, 422]))
         .post("/v1/auth/logout", logout)
+        .or(|operation| operation.fails(&[401, 403]))
         .post("/v1/auth/password/forgot", forgot_password)
         .post("/v1/auth/password/reset", reset_password)
 }
 
 /// What is of one's own account.
 pub(super) fn of_account() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("auth.rs"))
         .get("/v1/auth/account", account)
         .post("/v1/auth/password", change_password)
         .post("/v1/auth/email/verification", send_verification)

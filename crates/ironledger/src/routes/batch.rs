@@ -47,7 +47,7 @@ const TOLD: [&str; 8] = [
 ];
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().post("/v1/batch", batch)
+    Routes::of(include_str!("batch.rs")).post("/v1/batch", batch)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,6 +60,7 @@ struct Batch {
 /// One of the requests.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "BatchRequest")]
 struct One {
     method: Verb,
     /// Path and query, such as `/v1/history?limit=5`.
@@ -99,6 +100,7 @@ impl Verb {
 
 /// What came of one of the requests.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchResult")]
 struct Outcome {
     status: u16,
     headers: BTreeMap<&'static str, String>,

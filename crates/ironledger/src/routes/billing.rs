@@ -32,12 +32,18 @@ const SIGNATURE: &str = "x-billing-signature";
 const GOOD_FOR: u64 = 300;
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().post("/v1/billing/notices", notice)
+    Routes::of(include_str!("billing.rs")).post("/v1/billing/notices", notice).or(|operation| {
+        operation.body::<Told>();
+        let text = "`t=SECONDS,v1=HEX`: when it was signed, and the HMAC-SHA-256.";
+        operation.header(SIGNATURE, text, &serde_json::json!({ "type": "string" }));
+        operation.fails(&[400, 401, 404, 409, 413, 415]);
+    })
 }
 
 /// A notice of the billing service.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "BillingNotice")]
 struct Told {
     /// What the service calls it.
     id: Text<100>,
@@ -51,6 +57,7 @@ struct Told {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BillingTaken")]
 struct Taken {
     /// Whether it changed something: not where it was taken before, or another tells of a later time.
     applied: bool,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("coaching.rs"))
         .post("/v1/coaching/clients", invite)
         .delete("/v1/coaching/clients/{athlete}", dismiss)
         .post("/v1/coaching/coaches/{athlete}/accept", accept)

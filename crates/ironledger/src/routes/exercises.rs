@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("exercises.rs"))
         .get("/v1/exercises", list)
         .post("/v1/exercises", create)
         .get("/v1/exercises/{exercise}", show)
@@ -54,6 +54,7 @@ struct Place {
 
 /// An exercise in a list.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LibraryExercise")]
 struct Exercise {
     id: String,
     name: Option<String>,
@@ -68,6 +69,7 @@ struct Exercise {
 
 /// An exercise with all that is said of it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExerciseInFull")]
 struct Whole {
     #[serde(flatten)]
     exercise: Exercise,

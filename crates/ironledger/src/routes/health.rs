@@ -9,7 +9,10 @@ use web::{Answer, Detail, Error, Routes};
 use crate::app::{App, Models};
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().get("/livez", live).get("/readyz", ready).get("/health", ready)
+    Routes::of(include_str!("health.rs"))
+        .get("/livez", live)
+        .get("/readyz", ready)
+        .get("/health", health)
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -56,4 +59,9 @@ async fn ready(
         return Answer::ok(&Status { status: "ready" });
     }
     Err(Error::unavailable("NOT_READY", "not ready to work", 5).with_details(reasons))
+}
+
+/// Both: alive, and able to work.
+async fn health(queries: State<Context>, models: State<Models>) -> Result<Answer<Status>, Error> {
+    ready(queries, models).await
 }

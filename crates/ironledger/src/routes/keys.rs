@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("keys.rs"))
         .get("/v1/auth/keys", list)
         .post("/v1/auth/keys", create)
         .delete("/v1/auth/keys/{id}", delete)
@@ -22,6 +22,7 @@ pub(super) fn routes() -> Routes<App> {
 
 /// A key that was just made.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeApiKey")]
 struct MadeKey {
     #[serde(flatten)]
     key: Key,
@@ -51,6 +52,7 @@ async fn create(
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyDeleted")]
 struct Deleted {
     deleted: Uuid,
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().get("/v1/log", page).or(|operation| {
+    Routes::of(include_str!("log.rs")).get("/v1/log", page).or(|operation| {
         operation.query::<LogQuery>();
         operation.fails(&[400]);
     })

@@ -8,6 +8,7 @@ mod auth;
 mod batch;
 mod billing;
 mod coaching;
+pub(crate) mod document;
 mod exercises;
 mod health;
 mod keys;
@@ -39,8 +40,7 @@ use crate::{accounts::Arrival, app::App, commands::Origin, idempotency};
 
 /// Every route of the product.
 pub(crate) fn all(app: &App) -> Routes<App> {
-    let commands = Routes::default()
-        .merge(workouts::routes())
+    let commands = workouts::routes()
         .merge(exercises::routes())
         .merge(athletes::routes())
         .merge(coaching::routes())
@@ -57,6 +57,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(admin::routes())
         .merge(access::routes())
         .merge(health::routes())
+        .merge(document::routes())
         .merge(log::routes())
         .merge(audit::routes())
         .merge(models::routes())

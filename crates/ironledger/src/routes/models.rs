@@ -8,7 +8,7 @@ use web::{Answer, Error, Routes};
 use crate::app::{App, Models};
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default().get("/v1/admin/projections", models)
+    Routes::of(include_str!("models.rs")).get("/v1/admin/projections", models)
 }
 
 /// Lag, rate and what is set aside, by model and partition. Rates are those since the last look,

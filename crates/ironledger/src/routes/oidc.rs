@@ -13,12 +13,15 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("oidc.rs"))
         .get("/v1/auth/oidc", issuers)
         .post("/v1/auth/oidc/{issuer}/start", start)
+        .or(|operation| operation.fails(&[409]))
         .post("/v1/auth/oidc/{issuer}/finish", finish)
+        .or(|operation| operation.fails(&[409]))
         .get("/v1/auth/identities", identities)
         .post("/v1/auth/identities/unlink", unlink)
+        .or(|operation| operation.fails(&[404, 409]))
 }
 
 /// The issuers that one can sign in by.
@@ -29,6 +32,7 @@ async fn issuers(State(accounts): State<Accounts>) -> Result<Answer<Vec<String>>
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "OidcStart")]
 struct Start {
     /// Where the issuer sends the athlete back to: one that is configured.
     redirect_uri: String,
@@ -48,6 +52,7 @@ async fn start(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "OidcFinish")]
 struct Finish {
     /// What the issuer sent back.
     code: String,
@@ -93,12 +98,14 @@ async fn identities(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "IdentityUnlink")]
 struct Unlink {
     issuer: Text<255>,
     subject: Text<255>,
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IdentityUnlinked")]
 struct Unlinked {
     unlinked: bool,
 }

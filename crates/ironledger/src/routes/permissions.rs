@@ -24,6 +24,10 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         Rule::anyone(GET, "/livez").takes(Takes::Nothing),
         Rule::anyone(GET, "/readyz").takes(Takes::Nothing),
         Rule::anyone(GET, "/health").takes(Takes::Nothing),
+        // What the interface is.
+        Rule::anyone(GET, "/openapi.json").takes(Takes::Nothing),
+        Rule::anyone(GET, "/docs").takes(Takes::Nothing),
+        Rule::anyone(GET, "/docs/{*file}").takes(Takes::Nothing),
         // Each of its requests comes through the door by itself.
         Rule::anyone(POST, "/v1/batch").takes(Takes::Nothing),
         // Coming in.
@@ -152,23 +156,13 @@ pub(crate) fn page() -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use log::{Database, Random};
-
     use super::TABLE;
-    use crate::{
-        app::App,
-        routes,
-        settings::{Secrets, Surroundings},
-    };
+    use crate::{app::App, routes};
 
     /// What is served is in the table, and what is in the table is served.
     #[tokio::test]
     async fn every_route_is_in_the_table_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let secrets = Secrets::of_folder_or_new(folder.path(), &Random::system()).unwrap();
-        // Nothing is sent to a database before the first question.
-        let database = Database::new("postgres://nobody@localhost/nothing", "test", 1).unwrap();
-        let app = App::new(&database, &secrets, &Surroundings::default()).unwrap();
+        let app = App::unconnected().unwrap();
         let (_, served) = routes::all(&app).into_parts();
         let served: Vec<(String, &str)> =
             served.into_iter().map(|route| (route.method.to_string(), route.path)).collect();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("sessions.rs"))
         .get("/v1/auth/sessions", list)
         .delete("/v1/auth/sessions", end_all)
         .delete("/v1/auth/sessions/{id}", end)
@@ -22,6 +22,7 @@ pub(super) fn routes() -> Routes<App> {
 
 /// How many sessions are over.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SessionsEnded")]
 pub(super) struct Ended {
     pub(super) ended: usize,
 }

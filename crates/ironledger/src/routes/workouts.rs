@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::default()
+    Routes::of(include_str!("workouts.rs"))
         .post("/v1/workouts", start)
         .post("/v1/workouts:bulk", record)
         .get("/v1/workouts/{id}", show)
@@ -193,6 +193,7 @@ async fn note_exercise(
 
 /// What a command about one set answers: the set, and how the workout stands with it.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SetInWorkout")]
 struct SetAnswer {
     /// The set; `null` once it is removed.
     set: Option<represent::Set>,
@@ -201,6 +202,7 @@ struct SetAnswer {
 
 /// How a workout stands.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WorkoutStanding")]
 struct Standing {
     id: WorkoutId,
     status: &'static str,
