@@ -241,7 +241,12 @@ impl Simulator {
             notes: None,
             visibility: Visibility::Followers,
         };
-        let started = WorkoutStarted { details: details.clone(), imported_from: None };
+        let started = WorkoutStarted {
+            details: details.clone(),
+            imported_from: None,
+            routine: None,
+            plan: Vec::new(),
+        };
         let mut events: Vec<Event> = vec![started.into()];
         let mut sets: Vec<(SetId, SetValues)> = Vec::new();
         for number in 1..=self.rng.random_range(1..8) {
