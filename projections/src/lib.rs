@@ -6,8 +6,10 @@ mod context;
 mod days;
 pub mod history;
 mod lifts;
+pub mod plans;
 pub mod records;
 pub mod represent;
+pub mod routines;
 pub mod stats;
 pub mod strength;
 mod training;
@@ -17,6 +19,7 @@ use coaching::Coaching;
 use history::History;
 use projector::{Model, Projection};
 use records::Records;
+use routines::Routines;
 use stats::Stats;
 use strength::Strength;
 
@@ -29,6 +32,7 @@ pub const MODELS: &[Model] = &[
     model::<Records>(),
     model::<Strength>(),
     model::<Coaching>(),
+    model::<Routines>(),
 ];
 
 const fn model<P: Projection>() -> Model {
@@ -59,6 +63,10 @@ macro_rules! with_model {
             }
             "coaching" => {
                 type $projection = $crate::coaching::Coaching;
+                Some($code)
+            }
+            "routines" => {
+                type $projection = $crate::routines::Routines;
                 Some($code)
             }
             _ => None,

@@ -153,7 +153,7 @@ async fn matching(
 struct Fields(HashSet<String>);
 
 impl Fields {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 14] = [
         "id",
         "status",
         "title",
@@ -163,6 +163,8 @@ impl Fields {
         "completed_at",
         "feeling",
         "imported_from",
+        "routine",
+        "plan",
         "totals",
         "exercises",
         "sets",

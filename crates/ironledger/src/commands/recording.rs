@@ -1,6 +1,6 @@
 //! Recording whole workouts that happened: what imports bring.
 
-use domain::workout::{self, Workout};
+use domain::workout::{self, Follows, Workout};
 use events::{ExerciseId, ImportFormat, Stream, Timestamp, Version, WorkoutId};
 use log::{Append, AppendError, NewEvent, Write};
 
@@ -115,7 +115,8 @@ impl Commands {
         let run = self.random.uuid(now);
         let owner = origin.athlete;
         let client = self.client_id(owner, None, &("start_workout", start)).await?;
-        let mut events = start.decide(Some(*imported_from), now).map_err(rejected)?;
+        let mut events =
+            start.decide(Some(*imported_from), Follows::Nothing, now).map_err(rejected)?;
         let mut clients = vec![Some(client)];
         let mut state = events.iter().fold(None, Workout::evolve);
 

@@ -8,12 +8,15 @@ mod auth;
 mod billing;
 mod coaching;
 mod exercises;
+mod folders;
 mod health;
 mod keys;
 mod log;
 mod models;
 mod oidc;
+mod others;
 pub(crate) mod permissions;
+mod routines;
 mod sessions;
 mod workouts;
 
@@ -39,6 +42,9 @@ pub(crate) fn all(app: &App) -> Routes<App> {
     let commands = Routes::default()
         .merge(workouts::routes())
         .merge(exercises::routes())
+        .merge(routines::routes())
+        .merge(folders::routes())
+        .merge(others::routes())
         .merge(athletes::routes())
         .merge(coaching::routes())
         .merge(auth::of_account())
@@ -59,6 +65,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(projections::coaching::routes())
         .merge(projections::history::routes())
         .merge(projections::records::routes())
+        .merge(projections::routines::routes())
         .merge(projections::stats::routes())
         .merge(projections::strength::routes())
 }

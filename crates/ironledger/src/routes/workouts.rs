@@ -43,7 +43,7 @@ async fn start(
     origin: Origin,
     body: Json<StartWorkout>,
 ) -> Result<Answer, Error> {
-    let body = body.good_or_judged(async |body| commands.judge_start(&body)).await?;
+    let body = body.good_or_judged(async |body| commands.judge_start(&origin, &body).await).await?;
     let (commands, origin) = (&commands, &origin);
     let show = |id, loaded| async move {
         let answer = whole(commands, origin, id, loaded).await?;

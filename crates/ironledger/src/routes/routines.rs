@@ -1,0 +1,192 @@
+//! An athlete's own routines: `/v1/routines…`, as the log has them. The list is that of the projection.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::extract::State;
+use domain::{exercises::Exercises, routines::Routine};
+use events::{CopiedFrom, FolderId, RoutineDetails, RoutineId, Weekday, WeightUnit};
+use log::Positions;
+use projections::plans::{self, Planned};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use web::{Answer, Error, Json, Path, Query, Routes};
+
+use super::tagged;
+use crate::{
+    app::App,
+    commands::{
+        Commands, Failure, Loaded, Origin,
+        routines::{ChangeRoutine, CreateRoutine},
+    },
+    shown,
+};
+
+pub(super) fn routes() -> Routes<App> {
+    Routes::default()
+        .post("/v1/routines", create)
+        .get("/v1/routines/{id}", show)
+        .patch("/v1/routines/{id}", change)
+        .delete("/v1/routines/{id}", delete)
+}
+
+/// A routine, as its owner sees it.
+#[derive(Serialize, JsonSchema)]
+struct Shown {
+    id: RoutineId,
+    /// `null` when it was erased.
+    name: Option<String>,
+    notes: Option<String>,
+    /// `null` also where the folder was deleted since.
+    folder: Option<FolderId>,
+    schedule: BTreeSet<Weekday>,
+    public: bool,
+    /// Whose routine it was copied from.
+    copied_from: Option<CopiedFrom>,
+    exercises: Vec<Planned>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowQuery {
+    unit: Option<WeightUnit>,
+}
+
+/// Makes a routine.
+async fn create(
+    State(commands): State<Commands>,
+    origin: Origin,
+    body: Json<CreateRoutine>,
+) -> Result<Answer, Error> {
+    let judge = async |body| commands.judge_routine(&origin, &body).await;
+    let body = body.good_or_judged(judge).await?;
+    let (commands, origin) = (&commands, &origin);
+    let show = |id, loaded| async move { made(commands, origin, id, loaded).await };
+    let created = commands.create_routine(origin, body, show).await;
+    or_refused(commands, origin, None, created).await
+}
+
+/// A routine with all that it says.
+async fn show(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(id): Path<RoutineId>,
+    Query(query): Query<ShowQuery>,
+) -> Result<Answer, Error> {
+    let loaded = commands.routine(&origin, id).await?;
+    let routine = represented(&commands, &origin, id, &loaded, query.unit).await?;
+    let routine = routine.ok_or_else(|| Error::not_found("routine"))?;
+    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
+    Ok(tagged(loaded.version, &routine)?.at(position))
+}
+
+/// Changes a routine.
+async fn change(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(id): Path<RoutineId>,
+    body: Json<ChangeRoutine>,
+) -> Result<Answer, Error> {
+    let judge = async |body| commands.judge_routine_change(&origin, id, &body).await;
+    let body = body.good_or_judged(judge).await?;
+    let show = |loaded| whole(&commands, &origin, id, loaded);
+    let changed = commands.change_routine(&origin, id, body, show).await;
+    or_refused(&commands, &origin, Some(id), changed).await
+}
+
+/// Throws a routine away.
+async fn delete(
+    State(commands): State<Commands>,
+    origin: Origin,
+    Path(id): Path<RoutineId>,
+) -> Result<Answer, Error> {
+    let show = |loaded| whole(&commands, &origin, id, loaded);
+    let deleted = commands.delete_routine(&origin, id, show).await;
+    or_refused(&commands, &origin, Some(id), deleted).await
+}
+
+/// A routine that was just made.
+pub(super) async fn made(
+    commands: &Commands,
+    origin: &Origin,
+    id: RoutineId,
+    loaded: Arc<Loaded<Routine>>,
+) -> Result<Answer, Error> {
+    Ok(whole(commands, origin, id, loaded).await?.created(format!("/v1/routines/{id}")))
+}
+
+/// The routine after a command; `null` once it is deleted.
+async fn whole(
+    commands: &Commands,
+    origin: &Origin,
+    id: RoutineId,
+    loaded: Arc<Loaded<Routine>>,
+) -> Result<Answer, Error> {
+    tagged(loaded.version, &represented(commands, origin, id, &loaded, None).await?)
+}
+
+/// What the caller of a command is told; of a stale one, what is there now.
+pub(super) async fn or_refused(
+    commands: &Commands,
+    origin: &Origin,
+    id: Option<RoutineId>,
+    outcome: Result<Answer, Failure<Routine>>,
+) -> Result<Answer, Error> {
+    match outcome {
+        Ok(answer) => Ok(answer),
+        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Stale(loaded)) => {
+            let Some(id) = id else { return Err(Error::stale(&())) };
+            let routine = represented(commands, origin, id, &loaded, None).await?;
+            // What is not there, or another's, is not stale.
+            Err(routine.map_or_else(|| Error::not_found("routine"), |now| Error::stale(&now)))
+        }
+    }
+}
+
+/// A routine as its owner sees it; `None` when it is not there.
+async fn represented(
+    commands: &Commands,
+    origin: &Origin,
+    id: RoutineId,
+    loaded: &Loaded<Routine>,
+    unit: Option<WeightUnit>,
+) -> Result<Option<Shown>, Error> {
+    let Some(routine) = loaded.state.as_ref().and_then(Routine::there) else { return Ok(None) };
+    let details = &routine.details;
+    let own = if plans::has_own(&details.exercises) {
+        Some(commands.own_exercises(origin).await?)
+    } else {
+        None
+    };
+    let folder = match details.folder {
+        Some(folder) => {
+            let folders = commands.folders(origin).await?;
+            let is_there = folders.state.as_ref().is_some_and(|all| all.get(folder).is_some());
+            details.folder.filter(|_| is_there)
+        }
+        None => None,
+    };
+    Ok(Some(Shown {
+        id,
+        name: details.name.clear().cloned(),
+        notes: details.notes.as_ref().and_then(|notes| notes.clear().cloned()),
+        folder,
+        schedule: details.schedule.clone(),
+        public: details.public,
+        copied_from: routine.copied_from.as_ref().and_then(|from| from.clear().copied()),
+        exercises: plan(details, own.as_ref().and_then(|own| own.state.as_ref()), unit),
+    }))
+}
+
+/// What a routine plans, with the names of exercises; `own` are those of its owner.
+pub(super) fn plan(
+    details: &RoutineDetails,
+    own: Option<&Exercises>,
+    unit: Option<WeightUnit>,
+) -> Vec<Planned> {
+    let exercises = details
+        .exercises
+        .iter()
+        .map(|planned| plans::show(planned.clone(), shown::known(&planned.exercise, own), unit));
+    exercises.collect()
+}

@@ -1,0 +1,98 @@
+//! `GET /v1/routines` and `GET /v1/routines/liked`.
+
+use std::borrow::Cow;
+
+use axum::{
+    extract::{FromRef, State},
+    http::HeaderMap,
+};
+use events::{FolderId, Weekday};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use web::{Answer, Caller, Cursor, Error, Limit, Query, Routes};
+
+use super::{
+    Routines,
+    query::{self, Page, Place, Wanted},
+};
+use crate::{Context, context};
+
+/// The routes of routines.
+pub fn routes<S>() -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Context: FromRef<S>,
+{
+    Routes::default().get("/v1/routines", list).get("/v1/routines/liked", liked)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    folder: Option<InFolder>,
+    day: Option<Weekday>,
+    cursor: Option<Cursor<Place>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// In a folder, or in none.
+#[derive(Debug)]
+struct InFolder(Option<FolderId>);
+
+impl<'de> Deserialize<'de> for InFolder {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let wrong = |_| de::Error::custom("must be the id of a folder, or none");
+        text.parse().map(|folder| Self(Some(folder))).map_err(wrong)
+    }
+}
+
+/// The caller's routines, newest first.
+async fn list(
+    State(context): State<Context>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer, Error> {
+    context.wait::<Routines>(&headers).await?;
+    let (owner, partition) = context::athlete(&caller)?;
+    let wanted = Wanted {
+        folder: query.folder.map(|folder| folder.0),
+        day: query.day,
+        after: query.cursor.map(|cursor| cursor.0),
+        limit: query.limit.0,
+    };
+    query::own(&context, owner, partition, &wanted).await?.answer()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LikedQuery {
+    cursor: Option<Cursor<Place>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// What the caller likes and may still see, the last liked first.
+async fn liked(
+    State(context): State<Context>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<LikedQuery>,
+) -> Result<Answer, Error> {
+    context.wait::<Routines>(&headers).await?;
+    let (athlete, partition) = context::athlete(&caller)?;
+    let after = query.cursor.map(|cursor| cursor.0);
+    query::liked(&context, athlete, partition, after, query.limit.0).await?.answer()
+}
+
+impl<T: Serialize> Page<T> {
+    /// As a list.
+    pub fn answer(self) -> Result<Answer, Error> {
+        let next = self.next.map(|place| Cursor(place).encode());
+        Ok(Answer::ok(&self.entries)?.list(self.entries.len(), next).at(self.position))
+    }
+}
