@@ -27,6 +27,7 @@ async fn without_its_projector_the_product_says_what_is_missing() {
                 "projection coaching_v1",
                 "projection history_v4",
                 "projection records_v2",
+                "projection routines_v1",
                 "projection stats_v2",
                 "projection strength_v1",
             ]

@@ -28,6 +28,7 @@ mod peers;
 mod permissions;
 mod personal_data;
 mod records;
+mod routines;
 mod sessions;
 mod sets;
 mod stats;

@@ -44,7 +44,7 @@ async fn admins_see_how_far_the_models_are_and_nobody_else_does() {
     admin.get("/v1/admin/projections").await.expect(200);
     let models = admin.get("/v1/admin/projections").await.expect(200);
     let names: Vec<&Value> = models.each("name");
-    assert_eq!(names, ["history", "stats", "records", "strength", "coaching"]);
+    assert_eq!(names, ["history", "stats", "records", "strength", "coaching", "routines"]);
     for model in models.list() {
         assert!(["current", "behind"].contains(&model["state"].as_str().unwrap()), "{model}");
         assert_eq!(model["partitions"].as_array().unwrap().len(), 16);
