@@ -400,6 +400,14 @@ async fn a_copy_is_the_copiers_own_with_the_exercises_it_needs() {
     let workout = copier.post("/v1/workouts", workout).await.expect(201);
     assert_eq!(workout.data()["plan"][1]["exercise"]["name"], "My machine");
 
+    // Under a key the answer is made before the exercise is, and is the same.
+    let keyed = app.athlete().await;
+    let copying =
+        async || keyed.keyed("copy", Method::POST, &format!("{path}/copy"), json!({})).await;
+    let (first, again) = (copying().await.expect(201), copying().await.expect(201));
+    assert_eq!((first.data(), first.position()), (again.data(), again.position()));
+    assert_eq!(again.data()["exercises"][1]["exercise"]["name"], "My machine");
+
     // Copied again it is another one, of the same exercise; the same copy twice is one.
     let second = copier.post(&format!("{path}/copy"), json!({})).await.expect(201);
     assert_eq!(&second.data()["exercises"][1]["exercise"], exercise);

@@ -131,15 +131,15 @@ impl Commands {
         }
     }
 
-    /// Copies a routine that the athlete may see; `show` gets the id of the copy too. Exercises of its
-    /// owner's own become exercises of the copier's own, in the same append.
+    /// Copies a routine that the athlete may see; `show` gets the id of the copy too, and the exercises of
+    /// the copier's own, where some are made for it: those of its owner's become theirs, in the same append.
     pub(crate) async fn copy_routine<Shown: Future<Output = Result<Answer, Error>>>(
         &self,
         origin: &Origin,
         owner: Side,
         routine: RoutineId,
         command: CopyRoutine,
-        show: impl Fn(RoutineId, Arc<Loaded<Routine>>) -> Shown,
+        show: impl Fn(RoutineId, Arc<Loaded<Routine>>, Option<Arc<Exercises>>) -> Shown,
     ) -> Result<Answer, Failure<Routine>> {
         let from = CopiedFrom { owner: owner.0, routine };
         let client = match command.id {
@@ -171,7 +171,8 @@ impl Commands {
             routines::copy(from, &source.details, own, others)
         };
         let on = On { stream, client, beside: taken.beside.as_ref() };
-        self.execute_on(&self.routines, origin, on, decide, |loaded| show(id, loaded)).await
+        let show = |loaded| show(id, loaded, taken.exercises.clone());
+        self.execute_on(&self.routines, origin, on, decide, show).await
     }
 
     /// Finds or makes an own exercise for each of somebody else's that a routine of theirs has.
@@ -213,6 +214,7 @@ impl Commands {
         if !events.is_empty() {
             let stream = Stream::exercises(origin.athlete);
             taken.beside = Some(Beside { stream, expected: own.version, events });
+            taken.exercises = Some(Arc::new(state));
         }
         Ok(taken)
     }
@@ -225,4 +227,6 @@ struct Taken {
     own: BTreeMap<Uuid, ExerciseId>,
     /// Those that are made for it.
     beside: Option<Beside>,
+    /// All of the copier's, with them.
+    exercises: Option<Arc<Exercises>>,
 }

@@ -120,7 +120,7 @@ async fn copy(
     let body = body.good()?;
     let owner = side(&accounts, athlete).await?;
     let (commands, origin) = (&commands, &origin);
-    let show = |id, loaded| async move { made(commands, origin, id, loaded).await };
+    let show = |id, loaded, own| async move { made(commands, origin, id, loaded, own).await };
     let copied = commands.copy_routine(origin, owner, id, body, show).await;
     or_refused(commands, origin, None, copied).await
 }

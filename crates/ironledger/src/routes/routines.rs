@@ -60,7 +60,7 @@ async fn create(
     let judge = async |body| commands.judge_routine(&origin, &body).await;
     let body = body.good_or_judged(judge).await?;
     let (commands, origin) = (&commands, &origin);
-    let show = |id, loaded| async move { made(commands, origin, id, loaded).await };
+    let show = |id, loaded| async move { made(commands, origin, id, loaded, None).await };
     let created = commands.create_routine(origin, body, show).await;
     or_refused(commands, origin, None, created).await
 }
@@ -73,7 +73,8 @@ async fn show(
     Query(query): Query<ShowQuery>,
 ) -> Result<Answer, Error> {
     let loaded = commands.routine(&origin, id).await?;
-    let routine = represented(&commands, &origin, id, &loaded, query.unit).await?;
+    let view = View { unit: query.unit, own: None };
+    let routine = represented(&commands, &origin, id, &loaded, view).await?;
     let routine = routine.ok_or_else(|| Error::not_found("routine"))?;
     let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
     Ok(tagged(loaded.version, &routine)?.at(position))
@@ -104,14 +105,26 @@ async fn delete(
     or_refused(&commands, &origin, Some(id), deleted).await
 }
 
-/// A routine that was just made.
+/// A routine that was just made; `own` are the exercises of its owner's own, where the log does not have
+/// all of them yet.
 pub(super) async fn made(
     commands: &Commands,
     origin: &Origin,
     id: RoutineId,
     loaded: Arc<Loaded<Routine>>,
+    own: Option<Arc<Exercises>>,
 ) -> Result<Answer, Error> {
-    Ok(whole(commands, origin, id, loaded).await?.created(format!("/v1/routines/{id}")))
+    let own = own.as_deref();
+    let shown = represented(commands, origin, id, &loaded, View { own, unit: None }).await?;
+    Ok(tagged(loaded.version, &shown)?.created(format!("/v1/routines/{id}")))
+}
+
+/// How a routine is to be shown.
+#[derive(Clone, Copy, Default)]
+struct View<'a> {
+    /// The exercises of its owner's own, where the log is not to be asked.
+    own: Option<&'a Exercises>,
+    unit: Option<WeightUnit>,
 }
 
 /// The routine after a command; `null` once it is deleted.
@@ -121,7 +134,8 @@ async fn whole(
     id: RoutineId,
     loaded: Arc<Loaded<Routine>>,
 ) -> Result<Answer, Error> {
-    tagged(loaded.version, &represented(commands, origin, id, &loaded, None).await?)
+    let view = View::default();
+    tagged(loaded.version, &represented(commands, origin, id, &loaded, view).await?)
 }
 
 /// What the caller of a command is told; of a stale one, what is there now.
@@ -136,7 +150,7 @@ pub(super) async fn or_refused(
         Err(Failure::Refused(error)) => Err(error),
         Err(Failure::Stale(loaded)) => {
             let Some(id) = id else { return Err(Error::stale(&())) };
-            let routine = represented(commands, origin, id, &loaded, None).await?;
+            let routine = represented(commands, origin, id, &loaded, View::default()).await?;
             // What is not there, or another's, is not stale.
             Err(routine.map_or_else(|| Error::not_found("routine"), |now| Error::stale(&now)))
         }
@@ -149,15 +163,16 @@ async fn represented(
     origin: &Origin,
     id: RoutineId,
     loaded: &Loaded<Routine>,
-    unit: Option<WeightUnit>,
+    view: View<'_>,
 ) -> Result<Option<Shown>, Error> {
     let Some(routine) = loaded.state.as_ref().and_then(Routine::there) else { return Ok(None) };
     let details = &routine.details;
-    let own = if plans::has_own(&details.exercises) {
+    let own = if view.own.is_none() && plans::has_own(&details.exercises) {
         Some(commands.own_exercises(origin).await?)
     } else {
         None
     };
+    let own = own.as_ref().and_then(|own| own.state.as_ref());
     let folder = match details.folder {
         Some(folder) => {
             let folders = commands.folders(origin).await?;
@@ -174,7 +189,7 @@ async fn represented(
         schedule: details.schedule.clone(),
         public: details.public,
         copied_from: routine.copied_from.as_ref().and_then(|from| from.clear().copied()),
-        exercises: plan(details, own.as_ref().and_then(|own| own.state.as_ref()), unit),
+        exercises: plan(details, view.own.or(own), view.unit),
     }))
 }
 
