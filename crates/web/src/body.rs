@@ -18,7 +18,7 @@ use crate::{Detail, Error, error::MOST_TOLD, shape};
 /// The types say what is valid, by `Deserialize`; a good body is read straight into them. Only
 /// when that fails is the body read again, piece by piece, to name everything that is wrong.
 #[derive(Debug)]
-pub struct Json<T>(Result<T, Bad<T>>);
+pub struct Json<T>(Result<T, Box<Bad<T>>>);
 
 /// A body with bad fields.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<T> Json<T> {
     ) -> Result<T, Error> {
         let Bad { mut error, rest, moved } = match self.0 {
             Ok(body) => return Ok(body),
-            Err(bad) => bad,
+            Err(bad) => *bad,
         };
         if let Some(rest) = rest
             && let Err(judged) = judge(rest).await
@@ -91,15 +91,15 @@ impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T
                 _ => Error::malformed("the body could not be received"),
             })?;
         match read(&bytes) {
-            Err(Bad { error, .. }) if error.details.is_empty() => Err(error),
+            Err(bad) if bad.error.details.is_empty() => Err(bad.error),
             read => Ok(Self(read)),
         }
     }
 }
 
 /// Reads a body, or says everything that is wrong with it.
-fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Bad<T>> {
-    let bad = |error| Bad { error, rest: None, moved: Moved::default() };
+fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Box<Bad<T>>> {
+    let bad = |error| Box::new(Bad { error, rest: None, moved: Moved::default() });
     // An empty body is an object without fields: a command may need none.
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
     let body = serde_json::from_slice(bytes);
@@ -114,7 +114,7 @@ fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Bad<T>> {
             match body {
                 Ok(body) if breaches.is_empty() => Ok(body),
                 Ok(_) => Err(bad(Error::validation(breaches))),
-                Err(_) => Err(explain::<T>(bytes, value, breaches)),
+                Err(_) => Err(Box::new(explain::<T>(bytes, value, breaches))),
             }
         }
         (Ok(_), _) => Err(bad(Error::malformed("the body must be a JSON object"))),

@@ -95,8 +95,10 @@ impl Batch {
                 }
             },
             Event::RoutineDeleted(_) => {
+                let known = self.routines.remove(&routine);
                 // Of one that came and went within the batch, nothing is there that would go.
-                if !matches!(self.routines.remove(&routine), Some(Routine::New(..))) {
+                let is_there = !matches!(known, Some(Routine::New(..)));
+                if is_there {
                     self.routines.insert(routine, Routine::Gone);
                 }
             }
