@@ -98,6 +98,15 @@ id! {
     BodyweightId
 }
 
+id! {
+    /// A routine, unique among those of its owner.
+    RoutineId
+}
+id! {
+    /// A folder of routines, unique among those of its owner.
+    FolderId
+}
+
 /// An exercise: one of the system library, by its slug, or an athlete's own, by its UUID.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ExerciseId {
@@ -209,13 +218,19 @@ pub enum StreamKind {
     Account,
     /// `coaching-<athlete id>`: whom the athlete coaches, and who coaches them.
     Coaching,
+    /// `routine-<routine id>`: one routine.
+    Routine,
+    /// `folders-<athlete id>`: the athlete's folders of routines.
+    Folders,
+    /// `likes-<athlete id>`: what of others the athlete likes.
+    Likes,
     /// One that only a newer program knows, by its stored number: shown as `kind9-<id>`.
     Other(i16),
 }
 
 impl StreamKind {
     /// The numbers are stored: never reuse one.
-    const ALL: [(StreamKind, i16, &str); 8] = [
+    const ALL: [(StreamKind, i16, &str); 11] = [
         (StreamKind::Athlete, 1, "athlete"),
         (StreamKind::Exercises, 2, "exercises"),
         (StreamKind::Workout, 3, "workout"),
@@ -224,6 +239,9 @@ impl StreamKind {
         (StreamKind::Records, 6, "records"),
         (StreamKind::Account, 7, "account"),
         (StreamKind::Coaching, 8, "coaching"),
+        (StreamKind::Routine, 9, "routine"),
+        (StreamKind::Folders, 10, "folders"),
+        (StreamKind::Likes, 11, "likes"),
     ];
 
     /// The stored number of the kind.
@@ -298,6 +316,21 @@ impl Stream {
     /// The stream of whom an athlete coaches, and who coaches them.
     pub fn coaching(athlete: AthleteId) -> Self {
         Self { kind: StreamKind::Coaching, id: athlete.uuid() }
+    }
+
+    /// The stream of one routine.
+    pub fn routine(routine: RoutineId) -> Self {
+        Self { kind: StreamKind::Routine, id: routine.uuid() }
+    }
+
+    /// The stream of an athlete's folders of routines.
+    pub fn folders(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Folders, id: athlete.uuid() }
+    }
+
+    /// The stream of what of others an athlete likes.
+    pub fn likes(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Likes, id: athlete.uuid() }
     }
 
     /// The stream of one workout.

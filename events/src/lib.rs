@@ -18,6 +18,7 @@ mod public;
 mod record;
 mod recorded;
 mod registry;
+mod routine;
 mod timestamp;
 mod values;
 mod weight;
@@ -33,7 +34,8 @@ pub use body::{BodyweightCorrected, BodyweightMeasured, BodyweightRemoved, Weigh
 pub use coaching::{CoachAccepted, CoachInvited, CoachingEnded, CoachingSide};
 pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
 pub use ids::{
-    AthleteId, BodyweightId, ExerciseId, InvalidId, SetId, Stream, StreamKind, WorkoutId,
+    AthleteId, BodyweightId, ExerciseId, FolderId, InvalidId, RoutineId, SetId, Stream, StreamKind,
+    WorkoutId,
 };
 pub use metadata::{Actor, Channel, Metadata};
 pub use personal::{Personal, PersonalField};
@@ -43,6 +45,11 @@ pub use record::{
 };
 pub use recorded::{Epoch, EventId, Partition, Position, Recorded, Version};
 pub use registry::{DecodeError, Event, EventType, TYPES};
+pub use routine::{
+    CopiedFrom, PlannedExercise, PlannedSet, RepRange, RoutineChanged, RoutineCreated,
+    RoutineDeleted, RoutineDetails, RoutineFolderCreated, RoutineFolderDeleted,
+    RoutineFolderRenamed, RoutineLiked, RoutineUnliked, Weekday,
+};
 pub use timestamp::Timestamp;
 pub use values::{
     BirthYear, Energy, FormScore, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness,
@@ -54,5 +61,5 @@ pub use weight::{
 pub use workout::{
     ExerciseNoted, Feeling, ImportFormat, SetConfirmed, SetCorrected, SetKind, SetLogged,
     SetRemoved, SetValues, Side, Visibility, WorkoutCompleted, WorkoutDetails,
-    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
+    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutRoutine, WorkoutStarted,
 };

@@ -11,7 +11,7 @@ use crate::{EventType, TYPES};
 /// Events that are published together: one public topic each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
-    /// Workouts, sets, and exercises that athletes made.
+    /// Workouts, sets, and exercises and routines that athletes made.
     Training,
     /// Who joined.
     Athletes,

@@ -8,8 +8,10 @@ use crate::{
     AthleteRegistered, AuditRead, BodyweightCorrected, BodyweightMeasured, BodyweightRemoved,
     CoachAccepted, CoachInvited, CoachingEnded, CustomExerciseCreated, ExerciseNoted, Family,
     PRAchieved, PRRevoked, PersonalField, ProfileChanged, RecordsRestated, RoleGranted,
-    SetConfirmed, SetCorrected, SetLogged, SetRemoved, StreamKind, TierGranted, WorkoutCompleted,
-    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted, public, workout,
+    RoutineChanged, RoutineCreated, RoutineDeleted, RoutineFolderCreated, RoutineFolderDeleted,
+    RoutineFolderRenamed, RoutineLiked, RoutineUnliked, SetConfirmed, SetCorrected, SetLogged,
+    SetRemoved, StreamKind, TierGranted, WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded,
+    WorkoutStarted, public, workout,
 };
 
 /// Stored bytes are not an event that this program knows.
@@ -192,6 +194,14 @@ registry! {
     CoachInvited = 1 on Coaching, None;
     CoachAccepted = 1 on Coaching, None;
     CoachingEnded = 1 on Coaching, None;
+    RoutineCreated = 1 on Routine, Some(Family::Training);
+    RoutineChanged = 1 on Routine, Some(Family::Training);
+    RoutineDeleted = 1 on Routine, Some(Family::Training);
+    RoutineFolderCreated = 1 on Folders, None;
+    RoutineFolderRenamed = 1 on Folders, None;
+    RoutineFolderDeleted = 1 on Folders, None;
+    RoutineLiked = 1 on Likes, None;
+    RoutineUnliked = 1 on Likes, None;
 }
 
 /// Reads a payload of an older version by all steps from there to the current one.

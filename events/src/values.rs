@@ -102,6 +102,11 @@ bounded! {
     /// A span of time in whole seconds, up to a day.
     Seconds: u32, 0..=86400, "s"
 }
+impl Seconds {
+    /// The rest between planned sets of which nothing else is said.
+    pub const USUAL_REST: Self = Self(90);
+}
+
 bounded! {
     /// Sets of a workout with the same number belong to one superset.
     SupersetId: u16, 0..=999

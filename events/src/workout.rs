@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    CustomMetric, Energy, ExerciseId, FormScore, Metres, Muscle, Personal, PersonalField, Rating,
-    Reps, Rpe, Seconds, SetId, SetNumber, Soreness, SupersetId, Timestamp, Weight,
+    CustomMetric, Energy, ExerciseId, FormScore, Metres, Muscle, Personal, PersonalField,
+    PlannedExercise, Rating, Reps, RoutineId, Rpe, Seconds, SetId, SetNumber, Soreness, SupersetId,
+    Timestamp, Version, Weight,
 };
 
 /// A workout began. Said by the athlete or an import. First event of its stream.
@@ -19,12 +20,29 @@ pub struct WorkoutStarted {
     /// The app whose export it was read from; nobody is told of such a workout as news.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_from: Option<ImportFormat>,
+    /// The routine of the athlete's own that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routine: Option<WorkoutRoutine>,
+    /// What was planned, as the routine said it then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<PlannedExercise>,
 }
 
 impl WorkoutStarted {
     pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
-        self.details.personal_fields()
+        let mut fields = self.details.personal_fields();
+        fields.extend(self.plan.iter_mut().flat_map(PlannedExercise::personal_fields));
+        fields
     }
+}
+
+/// The routine that a workout follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutRoutine {
+    /// Which one.
+    pub id: RoutineId,
+    /// The version of its stream that the plan is from.
+    pub version: Version,
 }
 
 /// What an athlete says about a workout as a whole.

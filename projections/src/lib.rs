@@ -7,8 +7,10 @@ mod days;
 pub mod history;
 mod lifts;
 pub mod open;
+pub mod plans;
 pub mod records;
 pub mod represent;
+pub mod routines;
 pub mod stats;
 pub mod strength;
 mod training;
@@ -19,10 +21,11 @@ use history::History;
 use open::Open;
 use projector::{Model, Projection};
 use records::Records;
+use routines::Routines;
 use stats::Stats;
 use strength::Strength;
 
-pub use context::{Context, database};
+pub use context::{Context, Reading, database};
 
 /// Every read model.
 pub const MODELS: &[Model] = &[
@@ -31,6 +34,7 @@ pub const MODELS: &[Model] = &[
     model::<Records>(),
     model::<Strength>(),
     model::<Coaching>(),
+    model::<Routines>(),
     model::<Open>(),
 ];
 
@@ -62,6 +66,10 @@ macro_rules! with_model {
             }
             "coaching" => {
                 type $projection = $crate::coaching::Coaching;
+                Some($code)
+            }
+            "routines" => {
+                type $projection = $crate::routines::Routines;
                 Some($code)
             }
             "open" => {

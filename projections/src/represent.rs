@@ -3,12 +3,14 @@
 use domain::{Totals, body::Bodyweights, library::Library, totals, workout};
 use events::{
     CustomMetric, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
-    MetricKind, Number, Personal, SetId, SetKind, Side, TimeZone, Timestamp, Visibility, Weight,
-    WeightUnit, WorkoutDetails, WorkoutId,
+    MetricKind, Number, Personal, PlannedExercise, RoutineId, SetId, SetKind, Side, TimeZone,
+    Timestamp, Visibility, Weight, WeightUnit, WorkoutDetails, WorkoutId,
 };
 use rust_decimal::RoundingStrategy;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::plans::{self, Planned};
 
 /// A workout in an answer.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -25,6 +27,10 @@ pub struct Workout {
     pub abandoned: bool,
     pub feeling: Option<Feeling>,
     pub imported_from: Option<ImportFormat>,
+    /// The routine that it follows, which may have changed since.
+    pub routine: Option<RoutineId>,
+    /// What was planned, as the routine said it then.
+    pub plan: Vec<Planned>,
     pub totals: Totals,
     pub exercises: Vec<Noted>,
     pub sets: Vec<Set>,
@@ -135,6 +141,8 @@ pub struct Parts {
     pub abandoned: bool,
     pub feeling: Option<Personal<Feeling>>,
     pub imported_from: Option<ImportFormat>,
+    pub routine: Option<RoutineId>,
+    pub plan: Vec<(PlannedExercise, Option<Known>)>,
     pub sets: Vec<(workout::Set, Option<Known>)>,
     pub noted: Vec<(ExerciseNoted, Option<Known>)>,
     /// What the athlete weighed; may be left out where no set [weighs](Self::weighs).
@@ -150,7 +158,7 @@ impl Parts {
         known.into_iter().any(|known| known.measurement.has_bodyweight())
     }
 
-    /// Shows the workout with the totals of all its sets, and of the sets and notes those of the
+    /// Shows the workout with the totals of all its sets, and of the plan, sets and notes those of the
     /// exercises that `shown` takes. Notes come in the order of their exercises' first sets, those
     /// without sets at the end.
     pub fn show(self, unit: Option<WeightUnit>, shown: impl Fn(&ExerciseId) -> bool) -> Workout {
@@ -168,6 +176,7 @@ impl Parts {
             (self.sets.iter().position(of_it).unwrap_or(usize::MAX), noted.exercise.clone())
         });
         let sets = self.sets.into_iter().filter(|(set, _)| shown(&set.values.exercise));
+        let plan = self.plan.into_iter().filter(|(planned, _)| shown(&planned.exercise));
         Workout {
             id: self.id,
             status: status(self.status),
@@ -179,6 +188,8 @@ impl Parts {
             abandoned: self.abandoned,
             feeling: clear(self.feeling),
             imported_from: self.imported_from,
+            routine: self.routine,
+            plan: plan.map(|(planned, known)| plans::show(planned, known, unit)).collect(),
             totals,
             exercises: noted.into_iter().map(|(noted, known)| show_noted(noted, known)).collect(),
             sets: sets.map(|(set, known)| show_set(set, known.as_ref(), unit)).collect(),
@@ -246,7 +257,7 @@ pub fn status(status: workout::Status) -> &'static str {
     }
 }
 
-fn clear<T>(field: Option<Personal<T>>) -> Option<T> {
+pub(crate) fn clear<T>(field: Option<Personal<T>>) -> Option<T> {
     match field {
         Some(Personal::Clear(value)) => Some(value),
         _ => None,

@@ -1,8 +1,8 @@
 //! Every projection, held to the laws.
 
 use projections::{
-    coaching::Coaching, history::History, open::Open, records::Records, stats::Stats,
-    strength::Strength,
+    coaching::Coaching, history::History, open::Open, records::Records, routines::Routines,
+    stats::Stats, strength::Strength,
 };
 use testkit::laws;
 
@@ -29,6 +29,11 @@ async fn strength_keeps_the_laws() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn coaching_keeps_the_laws() {
     laws::hold::<Coaching>(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routines_keep_the_laws() {
+    laws::hold::<Routines>(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use log::{Clock, Log, Reader};
 use projections::{
-    coaching::Coaching, history::History, open::Open, records::Records, stats::Stats,
-    strength::Strength,
+    coaching::Coaching, history::History, open::Open, records::Records, routines::Routines,
+    stats::Stats, strength::Strength,
 };
 use projector::{Error, Options, Projection, Projector, Replay, ReplayError, Replayed};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -189,6 +189,11 @@ async fn a_replay_gives_the_rows_of_live_open_workouts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_gives_the_rows_of_live_coaching() {
     a_replay_gives_the_rows_of_the_live_model::<Coaching>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_gives_the_rows_of_live_routines() {
+    a_replay_gives_the_rows_of_the_live_model::<Routines>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -66,7 +66,7 @@ async fn keys_make_each_command_safe_to_send_twice() {
 
 #[tokio::test]
 async fn it_costs_what_its_requests_cost_and_knows_who_calls() {
-    let environment = [("IRONLEDGER_LIMITS", "free=5/1h,anonymous=3/1h")];
+    let environment = [("IRONLEDGER_LIMITS", "free=5/1h,anonymous=5/1h")];
     let app = App::start_with(binary(), &environment).await;
     let athlete = app.athlete().await;
     let athlete = athlete.limited();
@@ -82,8 +82,7 @@ async fn it_costs_what_its_requests_cost_and_knows_who_calls() {
     let coach = app.grant(&app.athlete().await, &["--role", "coach"]).await;
     let stranger = coach.acting_for(&athlete);
     let read = json!({ "requests": [{ "method": "GET", "path": "/v1/history" }] });
-    let stranger = stranger.post("/v1/batch", read).await.expect(200);
-    assert_eq!(stranger.list()[0]["body"]["error"]["code"], "NOT_A_CLIENT");
+    stranger.post("/v1/batch", read).await.refused(403, "NOT_A_CLIENT");
 }
 
 #[tokio::test]
@@ -107,6 +106,12 @@ async fn nothing_is_carried_out_of_a_batch_that_cannot_be_read() {
     }
     let odd = json!([good.clone(), { "method": "TRACE", "path": "/v1/workouts", "role": "admin" }]);
     assert_eq!(refused(odd).await, ["requests[1].method", "requests[1].role"]);
+    // A key that is good, and is none with the place of the request behind it.
+    let key = "k".repeat(254);
+    let one = json!({ "requests": [good.clone()] });
+    let refused = athlete.keyed(&key, Method::POST, "/v1/batch", one).await;
+    let refused = refused.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["requests[0].idempotency_key"]);
     let key = "k".repeat(256);
     let one = json!({ "requests": [good] });
     let refused = athlete.keyed(&key, Method::POST, "/v1/batch", one).await;

@@ -99,6 +99,13 @@ async fn it_is_safe_to_send_twice_by_ids_or_by_a_key_also_at_once() {
     let mut taken = bench(5, 90);
     taken["id"] = json!(set);
     athlete.post(BULK, bulk([workout(8, vec![taken])])).await.refused(409, "ID_TAKEN");
+    // The same where a workout that is known stands beside it: the set is in that one.
+    let added = bench(5, 95);
+    let added = athlete.log_set(&format!("/v1/workouts/{id}"), added).await.expect(201);
+    let mut taken = bench(5, 90);
+    taken["id"] = added.data()["set"]["id"].clone();
+    let both = bulk([one.clone(), workout(8, vec![taken])]);
+    athlete.post(BULK, both).await.refused(409, "ID_TAKEN");
     assert_eq!(count(&app, &athlete).await, 2);
     // The id is another athlete's affair.
     app.athlete().await.post(BULK, bulk([one])).await.expect(202);

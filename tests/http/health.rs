@@ -28,6 +28,7 @@ async fn without_its_projector_the_product_says_what_is_missing() {
                 "projection history_v5",
                 "projection open_v1",
                 "projection records_v2",
+                "projection routines_v1",
                 "projection stats_v2",
                 "projection strength_v1",
             ]

@@ -44,7 +44,8 @@ async fn admins_see_how_far_the_models_are_and_nobody_else_does() {
     admin.get("/v1/admin/projections").await.expect(200);
     let models = admin.get("/v1/admin/projections").await.expect(200);
     let names: Vec<&Value> = models.each("name");
-    assert_eq!(names, ["history", "stats", "records", "strength", "coaching", "open"]);
+    let expected = ["history", "stats", "records", "strength", "coaching", "routines", "open"];
+    assert_eq!(names, expected);
     for model in models.list() {
         assert!(["current", "behind"].contains(&model["state"].as_str().unwrap()), "{model}");
         assert_eq!(model["partitions"].as_array().unwrap().len(), 16);
@@ -152,6 +153,23 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     })
     .await;
     drop(projector);
+    let samples = scrape(&api).await;
+    assert_eq!(samples["active_workouts"], 1.0, "{samples:?}");
+    let live =
+        api.output().lines().find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+    let live = live.unwrap();
+    for path in ["/livez", "/livez", "/v1/workouts/x", "/nothing"] {
+        testkit::http().build().unwrap().get(format!("{live}{path}")).send().await.unwrap();
+    }
+    let samples = scrape(&api).await;
+    let count = |route: &str, status: u16| {
+        let labels = format!("{{method=\"GET\",route=\"{route}\",status=\"{status}\"}}");
+        let (total, timed) = ("http_requests_total", "http_request_duration_seconds_count");
+        assert_eq!(samples[&format!("{total}{labels}")], samples[&format!("{timed}{labels}")]);
+        samples[&format!("{total}{labels}")]
+    };
+    assert_eq!(count("/livez", 200), 2.0);
+    assert_eq!((count("/v1/workouts/{id}", 401), count("unmatched", 404)), (1.0, 1.0));
 
     // One that nobody can project is behind, and one that is set aside is said to be.
     athlete.log_bench(&workout, 5, 100).await;

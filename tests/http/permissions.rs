@@ -136,6 +136,8 @@ async fn send(client: &Client, rule: &Rule) -> Answer {
         .replace("{id}", &new_id().to_string())
         .replace("{set}", &new_id().to_string())
         .replace("{athlete}", &new_id().to_string())
+        .replace("{routine}", &new_id().to_string())
+        .replace("{folder}", &new_id().to_string())
         .replace("{exercise}", "plank")
         .replace("{issuer}", "nobody");
     let request = client.request(rule.method.clone(), &path);

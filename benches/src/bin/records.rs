@@ -173,7 +173,7 @@ impl World {
             notes: None,
             visibility: Visibility::Followers,
         };
-        Ok(WorkoutStarted { details, imported_from: None }.into())
+        Ok(WorkoutStarted { details, imported_from: None, routine: None, plan: Vec::new() }.into())
     }
 
     fn set_id(&self) -> Result<SetId> {

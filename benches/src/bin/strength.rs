@@ -255,7 +255,9 @@ fn life(id: AthleteId, partition: Partition, now: Timestamp, rng: &mut StdRng) -
         notes: None,
         visibility: Visibility::Followers,
     };
-    let mut workout: Vec<Event> = vec![WorkoutStarted { details, imported_from: None }.into()];
+    let mut workout: Vec<Event> = vec![
+        WorkoutStarted { details, imported_from: None, routine: None, plan: Vec::new() }.into(),
+    ];
     for number in 1..=2 {
         let reps = rng.random_range(1..9);
         let weight = kilograms(maximum * f64::from(37 - reps) / 36.0, 2.5)?;

@@ -240,7 +240,7 @@ mod tests {
         else {
             panic!("it is taken")
         };
-        let fields: Vec<_> = invalid.iter().map(|Invalid { field, .. }| *field).collect();
+        let fields: Vec<_> = invalid.iter().map(|Invalid { field, .. }| field.as_ref()).collect();
         assert_eq!(fields, ["bodyweight", "measured_at"]);
         let body = given(measure(&Body::default(), id(1), kg(dec!(80)), None, now()).unwrap());
         assert!(correct(&body, id(1), Patch::Clear, Patch::Clear, now()).is_err());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use events::{CustomExerciseCreated, Event, ExerciseTraits, Personal};
+use events::{CustomExerciseCreated, Event, ExerciseId, ExerciseTraits, Personal};
 use uuid::Uuid;
 
 use crate::{Invalid, Rejection, library};
@@ -61,7 +61,7 @@ pub fn create(
 ) -> Result<Vec<Event>, Rejection> {
     if id.get_version_num() != 7 {
         let message = "must be a UUID of version 7";
-        return Err(Rejection::Invalid(vec![Invalid { field: "id", message }]));
+        return Err(Rejection::Invalid(vec![Invalid { field: "id".into(), message }]));
     }
     if state.0.contains_key(&id) {
         let message = "the id belongs to another exercise of yours";
@@ -79,12 +79,47 @@ pub fn create(
     Ok(vec![CustomExerciseCreated { exercise_id: id, name, traits }.into()])
 }
 
+/// Longest name of an exercise, in characters.
+const MAX_NAME: usize = 100;
+
+/// Decides on taking over an exercise that somebody else made: the athlete's own of that name where it
+/// is measured likewise, or the library's, else a new one of that id, under a name that is free.
+pub fn adopt(
+    state: &Exercises,
+    id: Uuid,
+    theirs: &Exercise,
+) -> Result<(ExerciseId, Vec<Event>), Rejection> {
+    let name = theirs.name.as_deref().unwrap_or("Exercise");
+    let of_library = library::Library::system().named(name);
+    if let Some((own, known)) = state.named(name)
+        && known.traits.kind == theirs.traits.kind
+    {
+        return Ok((ExerciseId::Custom(own), Vec::new()));
+    }
+    if let Some(known) = of_library
+        && known.kind == theirs.traits.kind
+    {
+        return Ok((ExerciseId::System(known.id.clone()), Vec::new()));
+    }
+    let is_free = |name: &str| {
+        state.named(name).is_none() && library::Library::system().named(name).is_none()
+    };
+    let others = (2..=MAX + 2).map(|number| {
+        let mark = format!(" ({number})");
+        let kept: String = name.chars().take(MAX_NAME - mark.len()).collect();
+        kept + &mark
+    });
+    let free = std::iter::once(name.to_owned()).chain(others).find(|name| is_free(name));
+    let events = create(state, id, free.as_deref().unwrap_or(name), theirs.traits.clone())?;
+    Ok((ExerciseId::Custom(id), events))
+}
+
 #[cfg(test)]
 mod tests {
     use events::{Equipment, ExerciseTraits, Measurement, Muscle};
     use uuid::Uuid;
 
-    use super::{Exercises, create};
+    use super::{Exercise, Exercises, adopt, create};
     use crate::Rejection;
 
     fn traits() -> ExerciseTraits {
@@ -109,5 +144,32 @@ mod tests {
                 "{taken}"
             );
         }
+    }
+
+    #[test]
+    fn what_somebody_else_made_is_taken_over_once() {
+        let mut state = Exercises::default();
+        let mut adopted = |name: &str, kind, number: u128| {
+            let theirs = Exercise {
+                name: Some(name.to_owned()),
+                traits: ExerciseTraits { kind, ..traits() },
+            };
+            let (id, events) = adopt(&state, Uuid::from_u128(7 << 76 | number), &theirs).unwrap();
+            events.iter().for_each(|event| state.evolve(event));
+            let name = match &id {
+                events::ExerciseId::Custom(id) => state.get(*id).unwrap().name.clone().unwrap(),
+                events::ExerciseId::System(slug) => slug.to_string(),
+            };
+            (name, events.len())
+        };
+        let own = |name: &str, new| (name.to_owned(), new);
+        let (reps, time) = (Measurement::WeightReps, Measurement::Duration);
+        assert_eq!(adopted("My Press", reps, 1), own("My Press", 1));
+        assert_eq!(adopted("MY PRESS", reps, 2), own("My Press", 0), "it is there already");
+        assert_eq!(adopted("My Press", time, 3), own("My Press (2)", 1), "measured otherwise");
+        assert_eq!(adopted("Bench Press (Barbell)", reps, 4), own("bench-press-barbell", 0));
+        let longest = "x".repeat(100);
+        assert_eq!(adopted(&longest, reps, 5), (longest.clone(), 1));
+        assert_eq!(adopted(&longest, time, 6).0.chars().count(), 100);
     }
 }

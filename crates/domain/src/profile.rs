@@ -217,7 +217,7 @@ mod tests {
             ..Change::default()
         };
         let Err(Rejection::Invalid(invalid)) = change(&profile, wrong, now) else { panic!() };
-        let fields: Vec<_> = invalid.iter().map(|Invalid { field, .. }| *field).collect();
+        let fields: Vec<_> = invalid.iter().map(|Invalid { field, .. }| field.as_ref()).collect();
         assert_eq!(fields, ["birth_year", "time_zone", "privacy"]);
     }
 

@@ -24,8 +24,8 @@ pub enum Rejection {
 /// A field that cannot be as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// The field's name in the command.
-    pub field: &'static str,
+    /// The field's name in the command; nested ones with dots, entries of lists with their number.
+    pub field: Cow<'static, str>,
     /// What it must be.
     pub message: &'static str,
 }
@@ -35,14 +35,18 @@ pub struct Invalid {
 pub(crate) struct Problems(Vec<Invalid>);
 
 impl Problems {
-    pub(crate) fn add(&mut self, field: &'static str, message: &'static str) {
-        self.0.push(Invalid { field, message });
+    pub(crate) fn add(&mut self, field: impl Into<Cow<'static, str>>, message: &'static str) {
+        self.0.push(Invalid { field: field.into(), message });
     }
 
     pub(crate) fn add_if(&mut self, wrong: bool, field: &'static str, message: &'static str) {
         if wrong {
             self.add(field, message);
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn into_result(self) -> Result<(), Rejection> {
@@ -79,6 +83,18 @@ impl<T> Patch<T> {
             Self::Keep => {}
             Self::Clear => *field = None,
             Self::Set(value) => *field = Some(value),
+        }
+    }
+
+    /// Changes a field that, emptied, is as it is by default.
+    pub(crate) fn apply_or_default(self, field: &mut T)
+    where
+        T: Default,
+    {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *field = T::default(),
+            Self::Set(value) => *field = value,
         }
     }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use events::{
     CustomMetric, Event, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
-    Metres, Personal, Reps, Rpe, Seconds, SetConfirmed, SetCorrected, SetId, SetKind, SetLogged,
-    SetNumber, SetRemoved, SetValues, Side, SupersetId, Timestamp, Visibility, Weight,
-    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutStarted,
+    Metres, Personal, PlannedExercise, Reps, Rpe, Seconds, SetConfirmed, SetCorrected, SetId,
+    SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Side, SupersetId, Timestamp, Visibility,
+    Weight, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
+    WorkoutRoutine, WorkoutStarted,
 };
 
 use crate::{Patch, Rejection, rejection::Problems, usual::Usual};
@@ -38,6 +39,10 @@ pub struct Workout {
     pub details: WorkoutDetails,
     /// The app whose export it came from.
     pub imported_from: Option<ImportFormat>,
+    /// The routine that it follows.
+    pub routine: Option<WorkoutRoutine>,
+    /// What was planned.
+    pub plan: Vec<PlannedExercise>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
     /// Whether it was left open, and closed by Ironledger.
@@ -72,6 +77,8 @@ impl Workout {
                 status: Status::Active,
                 details: started.details.clone(),
                 imported_from: started.imported_from,
+                routine: started.routine,
+                plan: started.plan.clone(),
                 completed_at: None,
                 abandoned: false,
                 feeling: None,
@@ -167,6 +174,27 @@ pub struct Start {
     pub visibility: Visibility,
     /// The app whose export it comes from.
     pub imported_from: Option<ImportFormat>,
+    /// What it follows.
+    pub follows: Follows,
+}
+
+/// Which routine a workout is to follow.
+#[derive(Debug, Clone, Default)]
+pub enum Follows {
+    /// None.
+    #[default]
+    Nothing,
+    /// One that is not there.
+    Unknown,
+    /// One as it is at this moment.
+    Routine {
+        /// Which, and in which version.
+        routine: WorkoutRoutine,
+        /// Its name, which the workout has unless it is given another.
+        name: Option<String>,
+        /// What it plans.
+        plan: Vec<PlannedExercise>,
+    },
 }
 
 /// Decides on starting a workout.
@@ -174,14 +202,23 @@ pub fn start(start: Start, now: Timestamp) -> Result<Vec<Event>, Rejection> {
     let started_at = start.started_at.unwrap_or(now);
     let mut problems = Problems::default();
     problems.add_if(future(started_at, now), "started_at", FUTURE);
+    let (routine, name, plan) = match start.follows {
+        Follows::Nothing => (None, None, Vec::new()),
+        Follows::Unknown => {
+            problems.add("routine", "must be a routine of yours");
+            (None, None, Vec::new())
+        }
+        Follows::Routine { routine, name, plan } => (Some(routine), name, plan),
+    };
     problems.into_result()?;
     let details = WorkoutDetails {
         started_at,
-        title: start.title.map(Personal::Clear),
+        title: start.title.or(name).map(Personal::Clear),
         notes: start.notes.map(Personal::Clear),
         visibility: start.visibility,
     };
-    Ok(vec![WorkoutStarted { details, imported_from: start.imported_from }.into()])
+    let imported_from = start.imported_from;
+    Ok(vec![WorkoutStarted { details, imported_from, routine, plan }.into()])
 }
 
 /// What to change of a workout.

@@ -5,19 +5,21 @@ mod commands;
 #[path = "workout_tests/notes.rs"]
 mod notes;
 
+use std::borrow::Cow;
+
 use chrono::TimeDelta;
 use events::{
-    Event, Feeling, ImportFormat, Measurement, Metres, Personal, Rating, Reps, Seconds,
-    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Side, Timestamp,
-    Visibility, Weight, WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged,
-    WorkoutDiscarded, WorkoutStarted,
+    Event, Feeling, ImportFormat, Measurement, Metres, Personal, PlannedExercise, Rating, Reps,
+    RoutineId, Seconds, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues,
+    Side, Timestamp, Version, Visibility, Weight, WeightUnit, WorkoutCompleted, WorkoutDetails,
+    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutRoutine, WorkoutStarted,
 };
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
 use super::{
-    Change, Correction, MAX_SETS, NewSet, Start, Status, Workout, change, complete, confirm_set,
-    correct_set, discard, log_set, remove_set, start,
+    Change, Correction, Follows, MAX_SETS, NewSet, Start, Status, Workout, change, complete,
+    confirm_set, correct_set, discard, log_set, remove_set, start,
 };
 use crate::{Patch, Rejection, usual::Usual};
 
@@ -89,7 +91,8 @@ fn details() -> WorkoutDetails {
 }
 
 fn started() -> Event {
-    WorkoutStarted { details: details(), imported_from: None }.into()
+    let (imported_from, routine, plan) = (None, None, Vec::new());
+    WorkoutStarted { details: details(), imported_from, routine, plan }.into()
 }
 
 fn logged(number: u128, minutes: i64) -> Event {
@@ -134,9 +137,9 @@ fn code(outcome: Result<Vec<Event>, Rejection>) -> &'static str {
 }
 
 /// The fields that are wrong, in the order of the alphabet.
-fn wrong(outcome: Result<Vec<Event>, Rejection>) -> Vec<&'static str> {
+fn wrong(outcome: Result<Vec<Event>, Rejection>) -> Vec<Cow<'static, str>> {
     let Err(Rejection::Invalid(invalid)) = outcome else { panic!("valid: {outcome:?}") };
-    let mut fields: Vec<_> = invalid.iter().map(|invalid| invalid.field).collect();
+    let mut fields: Vec<_> = invalid.into_iter().map(|invalid| invalid.field).collect();
     fields.sort_unstable();
     fields
 }
@@ -149,7 +152,8 @@ fn a_workout_starts_now_or_when_it_is_said() {
         notes: None,
         visibility: Visibility::Followers,
     };
-    let event = WorkoutStarted { details, imported_from: None }.into();
+    let (imported_from, routine, plan) = (None, None, Vec::new());
+    let event = WorkoutStarted { details, imported_from, routine, plan }.into();
     assert_eq!(start(Start::default(), now()), Ok(vec![event]));
 
     let said = Start {
@@ -158,6 +162,7 @@ fn a_workout_starts_now_or_when_it_is_said() {
         notes: Some("early".to_owned()),
         visibility: Visibility::Private,
         imported_from: Some(ImportFormat::Hevy),
+        follows: Follows::Nothing,
     };
     let workout = given(&start(said, now()).unwrap());
     assert_eq!((workout.status, workout.imported_from), (Status::Active, Some(ImportFormat::Hevy)));
@@ -165,6 +170,36 @@ fn a_workout_starts_now_or_when_it_is_said() {
     let visibility = Visibility::Private;
     assert_eq!(workout.details, WorkoutDetails { notes, visibility, ..self::details() });
     assert_eq!((workout.completed_at, workout.sets), (None, vec![]));
+}
+
+#[test]
+fn a_workout_keeps_what_was_planned_and_is_called_so() {
+    let routine = WorkoutRoutine {
+        id: RoutineId::new(Uuid::from_u128(7 << 76)).unwrap(),
+        version: Version(3),
+    };
+    let planned = PlannedExercise {
+        exercise: "squat-barbell".parse().unwrap(),
+        sets: Vec::new(),
+        rest_seconds: Seconds::new(90).unwrap(),
+        superset_id: None,
+        notes: None,
+    };
+    let starting = |title: Option<&str>| {
+        let name = Some("Legs".to_owned());
+        let follows = Follows::Routine { routine, name, plan: vec![planned.clone()] };
+        let title = title.map(str::to_owned);
+        given(&start(Start { title, follows, ..Start::default() }, now()).unwrap())
+    };
+    let workout = starting(None);
+    assert_eq!((workout.routine, workout.plan), (Some(routine), vec![planned.clone()]));
+    assert_eq!(workout.details.title, Some(Personal::Clear("Legs".to_owned())));
+    let title = starting(Some("Today")).details.title;
+    assert_eq!(title, Some(Personal::Clear("Today".to_owned())));
+
+    let started_at = Some(at(200));
+    let unknown = Start { started_at, follows: Follows::Unknown, ..Start::default() };
+    assert_eq!(wrong(start(unknown, now())), ["routine", "started_at"]);
 }
 
 #[test]

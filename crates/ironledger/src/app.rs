@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, FromRef},
     http::StatusCode,
     middleware,
@@ -16,10 +16,17 @@ use projections::{Context, MODELS};
 use projector::{Observer, Progress};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower::util::option_layer;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, predicate::SizeAbove},
+    cors::CorsLayer,
+    timeout::TimeoutLayer,
+};
 use web::{
     Error, Tokens,
     access::{self, Door, Parts},
+    browsers,
     envelope::{self, Envelope},
 };
 
@@ -27,12 +34,15 @@ use crate::{
     access_log::AccessLog,
     accounts::{Accounts, Revoking, With},
     commands::{Commands, Usuals},
-    routes::{self, permissions},
+    routes::{self, batch::Whole, permissions},
     settings::{Secrets, Surroundings},
 };
 
 /// Largest body of a request.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Smaller answers fit into a packet as they are.
+const COMPRESSED_ABOVE: u64 = 1024;
 
 /// A request that takes longer is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,6 +68,8 @@ pub(crate) struct App {
     pub(crate) billing: Option<Arc<BillingKey>>,
     #[from_ref(skip)]
     door: Door<Accounts>,
+    #[from_ref(skip)]
+    cors: Option<CorsLayer>,
     #[from_ref(skip)]
     revoking: Revoking,
     #[from_ref(skip)]
@@ -114,6 +126,7 @@ impl App {
             models: Arc::new(Observer::new(pool, MODELS)),
             billing: billing.map(|key| Arc::new(BillingKey(key.into_bytes()))),
             door,
+            cors: browsers::cors(&around.origins()?, Duration::from_secs(around.cors_max_age)),
             revoking,
             clock,
             random,
@@ -157,7 +170,10 @@ impl App {
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
             .layer(CatchPanicLayer::custom(panicked))
+            .layer(option_layer(self.cors.clone()))
             .layer(middleware::from_fn_with_state(envelope, envelope::wrap))
+            .layer(middleware::from_fn(browsers::guard))
+            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_ABOVE)))
     }
 
     /// Serves until told to stop, then finishes what was taken.
@@ -172,7 +188,9 @@ impl App {
         });
         let _hearing = self.revoking.hear(stop.clone());
         let _pruning = self.prune();
-        let router = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let router = self.router();
+        let whole = Extension(Whole(router.clone()));
+        let router = router.layer(whole).into_make_service_with_connect_info::<SocketAddr>();
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let give_up = async {

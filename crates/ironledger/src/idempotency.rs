@@ -109,12 +109,16 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    let is_key = (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    if !is_key || values.next().is_some() {
+    if !is_key(text) || values.next().is_some() {
         let message = "must be given once, and be 1 to 255 visible ASCII characters";
         return Err(Error::validation(vec![Detail::new("Idempotency-Key", message)]));
     }
     Ok(Some(text.to_owned()))
+}
+
+/// Whether a text can be a key.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// What a request says: everything by which it could lead to something else.

@@ -67,12 +67,27 @@ async fn show(Shared((handle, models)): Shared<(PrometheusHandle, Arc<Observer>)
         Ok(all) => all.iter().for_each(record),
         Err(error) => tracing::warn!(%error, "how far the models are is not known"),
     }
+    // Not where the model is not built.
+    if let Ok(open) = projections::open::count(models.pool()).await {
+        gauge!("active_workouts").set(open as f64);
+    }
     handle.run_upkeep();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (StatusCode::OK, kind, handle.render()).into_response()
 }
 
 fn describe() {
+    describe_counter!("http_requests_total", "Requests that were answered.");
+    describe_histogram!(
+        "http_request_duration_seconds",
+        Unit::Seconds,
+        "How long a request took, from its head to the head of its answer."
+    );
+    describe_gauge!("active_workouts", "Workouts that go on.");
+    describe_counter!(
+        "ironledger_abandoned_workouts_total",
+        "Workouts that were left open and are closed here."
+    );
     describe_gauge!("ironledger_projection_lag_events", "Events that a model has not read.");
     describe_gauge!(
         "ironledger_projection_lag_seconds",

@@ -101,7 +101,11 @@ impl Scheduler {
         loop {
             let page = opened_before(&self.database.pool, before, after, PAGE).await?;
             for open in &page {
-                self.close(open, now).await?;
+                // One that cannot be read is no reason to leave the others open.
+                if let Err(error) = self.close(open, now).await {
+                    let (workout, error) = (open.workout, format!("{error:#}"));
+                    tracing::warn!(%workout, error, "a workout that was left open stays open");
+                }
             }
             if page.len() < usize::try_from(PAGE)? {
                 return Ok(());
@@ -135,15 +139,17 @@ impl Scheduler {
         let actor = Actor::System("scheduler".to_owned());
         let origin = Origin::new(owner, partition, actor, Channel::System);
         let (now, run) = (self.clock.now(), self.random.uuid(self.clock.now()));
-        let events = events.into_iter().map(|event| {
-            let outcome = event.type_and_version().0;
-            metrics::counter!("ironledger_abandoned_workouts_total", "type" => outcome)
-                .increment(1);
-            NewEvent { metadata: origin.metadata(&event, now, run), event, client: None }
+        let outcome = events.first().map_or("", |event| event.type_and_version().0);
+        let events = events.into_iter().map(|event| NewEvent {
+            metadata: origin.metadata(&event, now, run),
+            event,
+            client: None,
         });
         let write = Write { stream, expected: version, events: events.collect() };
         match self.log.append(Append { owner, partition, writes: vec![write] }).await {
             Ok(_) => {
+                metrics::counter!("ironledger_abandoned_workouts_total", "type" => outcome)
+                    .increment(1);
                 tracing::info!(workout = %id, "closed a workout that was left open");
                 Ok(())
             }

@@ -14,7 +14,10 @@ use log::{Database, Keys, MasterKey, Random, kafka::Kafka};
 use projector::Projection;
 use serde::{Deserialize, Serialize};
 use servers::{Account, Postgres};
-use web::limits::{Limits, Quotas};
+use web::{
+    browsers::Origin,
+    limits::{Limits, Quotas},
+};
 
 use crate::accounts::{Issuers, Mail, Mailer, Provider};
 
@@ -297,6 +300,15 @@ pub(crate) struct Surroundings {
     #[arg(long, env = "IRONLEDGER_BYPASS_KEY", hide_env_values = true)]
     bypass_key: Option<String>,
 
+    /// Whose pages may call, with commas between: https://app.example.com, or * for everybody's,
+    /// without cookies.
+    #[arg(long, env = "IRONLEDGER_CORS_ORIGINS")]
+    cors_origins: Option<String>,
+
+    /// For how many seconds browsers remember that.
+    #[arg(long, env = "IRONLEDGER_CORS_MAX_AGE", default_value = "3600", value_parser = seconds)]
+    pub(crate) cors_max_age: u64,
+
     /// What the billing service signs its notices with.
     #[arg(long, env = "IRONLEDGER_BILLING_KEY", hide_env_values = true)]
     billing_key: Option<String>,
@@ -329,6 +341,16 @@ impl Surroundings {
     /// The limits.
     pub(crate) fn limits(&self) -> Result<Limits> {
         self.redis.limits(self.limits.clone().unwrap_or_default())
+    }
+
+    /// Whose pages may call.
+    pub(crate) fn origins(&self) -> Result<Vec<Origin>> {
+        let all = self.cors_origins.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let all = all.filter(|origin| !origin.is_empty()).map(|origin| {
+            let read = origin.parse::<Origin>();
+            read.map_err(|error| anyhow::anyhow!("IRONLEDGER_CORS_ORIGINS: {origin} {error}"))
+        });
+        all.collect()
     }
 
     /// The secret that lifts limits.
@@ -376,6 +398,12 @@ impl Surroundings {
 fn hops(text: &str) -> Result<usize, String> {
     let text = text.trim();
     if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| "must be a number".to_owned()) }
+}
+
+/// The same of seconds, an hour by default.
+fn seconds(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    if text.is_empty() { Ok(3600) } else { text.parse().map_err(|_| "must be a number".to_owned()) }
 }
 
 fn long_enough(name: &str, secret: Option<&String>) -> Result<Option<String>> {

@@ -2,7 +2,10 @@
 
 use domain::{body::Bodyweights, exercises::Exercises, workout};
 use events::{ExerciseId, TimeZone, WorkoutId};
-use projections::represent::{self, Known, Parts};
+use projections::{
+    plans,
+    represent::{self, Known, Parts},
+};
 
 /// Whether an exercise is one of the athlete's own, which are then needed to show it.
 fn is_own(exercise: &ExerciseId) -> bool {
@@ -12,7 +15,7 @@ fn is_own(exercise: &ExerciseId) -> bool {
 /// Whether a workout has anything of an exercise of the athlete's own.
 pub(crate) fn has_own(workout: &workout::Workout) -> bool {
     let exercises = workout.sets.iter().map(|set| &set.values.exercise);
-    exercises.chain(workout.noted.keys()).any(is_own)
+    exercises.chain(workout.noted.keys()).any(is_own) || plans::has_own(&workout.plan)
 }
 
 /// The parts of a workout with all its sets, without bodyweights.
@@ -25,6 +28,10 @@ pub(crate) fn parts(id: WorkoutId, workout: workout::Workout, own: Option<&Exerc
         let known = known(&noted.exercise, own);
         (noted, known)
     });
+    let plan = workout.plan.into_iter().map(|planned| {
+        let known = known(&planned.exercise, own);
+        (planned, known)
+    });
     Parts {
         id,
         status: workout.status,
@@ -33,6 +40,8 @@ pub(crate) fn parts(id: WorkoutId, workout: workout::Workout, own: Option<&Exerc
         abandoned: workout.abandoned,
         feeling: workout.feeling,
         imported_from: workout.imported_from,
+        routine: workout.routine.map(|routine| routine.id),
+        plan: plan.collect(),
         sets: sets.collect(),
         noted: noted.collect(),
         bodyweights: Bodyweights::default(),
@@ -46,7 +55,8 @@ pub(crate) fn set(set: workout::Set, own: Option<&Exercises>) -> represent::Set 
     represent::show_set(set, known.as_ref(), None)
 }
 
-fn known(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Known> {
+/// What is known of an exercise: of the library, or of its owner's.
+pub(crate) fn known(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Known> {
     Known::find(exercise, |id| {
         let exercise = own?.get(id)?;
         Some(Known { name: exercise.name.clone(), measurement: exercise.traits.kind })

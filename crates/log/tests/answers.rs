@@ -55,7 +55,8 @@ fn start(owner: AthleteId) -> Append {
         correlation: fresh(),
         causation: fresh(),
     };
-    let event = WorkoutStarted { details, imported_from: None }.into();
+    let event =
+        WorkoutStarted { details, imported_from: None, routine: None, plan: Vec::new() }.into();
     let stream = Stream::workout(WorkoutId::new(fresh()).expect("an id"));
     let events = vec![NewEvent { event, metadata, client: None }];
     let writes = vec![Write { stream, expected: Version(0), events }];

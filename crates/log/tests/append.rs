@@ -333,6 +333,8 @@ async fn personal_fields_are_sealed_until_their_key_is_gone() {
             visibility: Visibility::Private,
         },
         imported_from: None,
+        routine: None,
+        plan: Vec::new(),
     };
     let write = |expected| Write {
         stream,

@@ -160,6 +160,11 @@ struct PlaceRow {
 }
 
 impl Observer {
+    /// Where it looks.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Of the models given, as a process may see them that reads the log and the models.
     pub fn new(pool: PgPool, models: &'static [Model]) -> Self {
         Self { pool, models, last: Mutex::new(None) }

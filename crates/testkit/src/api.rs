@@ -237,14 +237,14 @@ impl Answer {
     pub async fn to(request: RequestBuilder) -> Self {
         let (client, request) = request.build_split();
         let request = request.expect("a request");
-        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let (method, url) = (request.method().clone(), request.url().clone());
         let response = client.execute(request).await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("the body of an answer");
         assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{text}");
         let body = serde_json::from_str(&text).unwrap_or_default();
         let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
-        document::hold(&method, &path, status.as_u16(), content_type.unwrap_or_default(), &body);
+        document::hold(&method, &url, status.as_u16(), content_type.unwrap_or_default(), &body);
         Self { status: status.as_u16(), headers, body }
     }
 

@@ -1,17 +1,19 @@
 //! Invented athletes: runs of valid events to fill a log with.
 
+mod plans;
+
 use std::collections::HashMap;
 
 use events::{
     Actor, AthleteId, AthleteRegistered, BodyweightCorrected, BodyweightId, BodyweightMeasured,
     BodyweightRemoved, Channel, CoachAccepted, CoachInvited, CoachingEnded, CoachingSide,
-    CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted, ExerciseTraits, FormScore,
-    Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked, Partition, Personal,
-    Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps, SetConfirmed,
-    SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Sex, Side, Stream,
-    Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing, Weight, WeightUnit,
-    WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutId,
-    WorkoutStarted,
+    CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted, ExerciseTraits, FolderId,
+    FormScore, Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked, Partition,
+    Personal, Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps, RoutineId,
+    SetConfirmed, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Sex,
+    Side, Stream, Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing, Weight,
+    WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
+    WorkoutId, WorkoutStarted,
 };
 use log::{Append, Log, NewEvent, Write};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -25,6 +27,8 @@ pub struct Simulator {
     lives: HashMap<AthleteId, Life>,
     /// Invitations: which, by whom, and whom.
     invitations: Vec<(Uuid, AthleteId, AthleteId)>,
+    /// All that were ever made.
+    routines: Vec<(AthleteId, RoutineId)>,
 }
 
 /// What is told of an athlete beside workouts.
@@ -35,6 +39,11 @@ struct Life {
     records: Version,
     coaching: Version,
     weighings: Vec<BodyweightId>,
+    routines: Vec<(RoutineId, Version)>,
+    ordering: Version,
+    folders: Vec<FolderId>,
+    liking: Version,
+    likes: Vec<(AthleteId, RoutineId)>,
 }
 
 /// An invented athlete.
@@ -55,6 +64,7 @@ impl Simulator {
             now,
             lives: HashMap::new(),
             invitations: Vec::new(),
+            routines: Vec::new(),
         }
     }
 
@@ -103,6 +113,7 @@ impl Simulator {
                 self.live(log, athlete).await;
                 let other = all[self.rng.random_range(0..all.len())].0;
                 self.coach(log, athlete, other.id).await;
+                self.plan(log, athlete).await;
             }
         }
         all.into_iter().map(|(athlete, _)| athlete).collect()
@@ -116,10 +127,11 @@ impl Simulator {
         }
     }
 
-    /// Lets an athlete ask somebody to be their client, most of the time.
+    /// Lets an athlete ask somebody to be their client, and plan, most of the time.
     pub async fn ask(&mut self, log: &Log, athlete: Athlete) {
         let other = AthleteId::new(self.uuid()).expect("an id of version 7");
         self.coach(log, athlete, other).await;
+        self.plan(log, athlete).await;
     }
 
     /// What happens between workouts: profiles change, scales are stood on, records announced.
@@ -143,7 +155,10 @@ impl Simulator {
                 theme: Theme::default(),
                 language: None,
                 notifications: Notifications::default(),
-                privacy: Privacy::default(),
+                privacy: Privacy {
+                    private_profile: self.rng.random_bool(0.3),
+                    ..Privacy::default()
+                },
             };
             let stream = Stream::athlete(athlete.id);
             let mut events = vec![changed.into()];
@@ -241,7 +256,12 @@ impl Simulator {
             notes: None,
             visibility: Visibility::Followers,
         };
-        let started = WorkoutStarted { details: details.clone(), imported_from: None };
+        let started = WorkoutStarted {
+            details: details.clone(),
+            imported_from: None,
+            routine: None,
+            plan: Vec::new(),
+        };
         let mut events: Vec<Event> = vec![started.into()];
         let mut sets: Vec<(SetId, SetValues)> = Vec::new();
         for number in 1..=self.rng.random_range(1..8) {

@@ -234,7 +234,12 @@ impl Years {
         };
         let imported_from = imported.map(|_| ImportFormat::Hevy);
         let mut version = Version(1);
-        let started = WorkoutStarted { details: details.clone(), imported_from };
+        let started = WorkoutStarted {
+            details: details.clone(),
+            imported_from,
+            routine: None,
+            plan: Vec::new(),
+        };
         self.record(index, when(start), stream, version, Some(id.uuid()), started.into());
 
         let person = &mut self.people[index];

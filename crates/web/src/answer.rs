@@ -1,6 +1,6 @@
 //! What went well, as the caller is told.
 
-use std::{collections::BTreeSet, marker::PhantomData};
+use std::marker::PhantomData;
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -10,7 +10,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{Error, document::fields_of};
+use crate::{Error, document::fields_of, query::Fields};
 
 /// A success with data of a type, which is what the document says of the route. The envelope's layer
 /// gives it its form.
@@ -27,20 +27,12 @@ pub(crate) struct Told {
     pub(crate) data: Box<RawValue>,
     pub(crate) position: Option<String>,
     pub(crate) list: Option<List>,
-    pub(crate) tag: Option<Tag>,
+    /// Of a single resource, what `If-Match` compares.
+    pub(crate) version: Option<String>,
     pub(crate) location: Option<String>,
     /// The fields that `fields=` may name; none of an answer that was kept.
-    pub(crate) fields: Option<fn() -> BTreeSet<String>>,
+    pub(crate) fields: Option<fn() -> Fields>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// What the entity tag of an answer is made of.
-#[derive(Debug, Clone)]
-pub(crate) enum Tag {
-    /// The version of a single resource, which `If-Match` compares; a hash of what is shown is added.
-    Version(String),
-    /// Everything that the answer depends on, its representation included.
-    Whole(String),
 }
 
 /// How a list goes on.
@@ -58,7 +50,7 @@ impl Told {
             data,
             position: None,
             list: None,
-            tag: None,
+            version: None,
             location: None,
             fields: None,
             headers: Vec::new(),
@@ -86,16 +78,16 @@ impl<T: Serialize + JsonSchema> Answer<Vec<T>> {
 
 impl<T: JsonSchema> Answer<T> {
     fn of_raw(data: Box<RawValue>) -> Self {
-        let fields = Some(names::<T> as fn() -> BTreeSet<String>);
+        let fields = Some(names::<T> as fn() -> Fields);
         Self { told: Told { fields, ..Told::ok(data) }, of: PhantomData }
     }
 }
 
 /// The names of the fields of a type, or of the entries of a list.
-fn names<T: JsonSchema>() -> BTreeSet<String> {
+pub(crate) fn names<T: JsonSchema>() -> Fields {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let schema = generator.into_root_schema_for::<T>();
-    fields_of(schema.as_value(), schema.as_value())
+    Fields(fields_of(schema.as_value(), schema.as_value()))
 }
 
 impl<T> Answer<T> {
@@ -120,7 +112,7 @@ impl<T> Answer<T> {
 
     /// The version of the single resource that is shown, which `If-Match` compares.
     pub fn version(mut self, version: impl ToString) -> Self {
-        self.told.tag = Some(Tag::Version(version.to_string()));
+        self.told.version = Some(version.to_string());
         self
     }
 

@@ -1,5 +1,7 @@
 //! Reading JSON bodies, so that every bad field is named at once.
 
+use std::collections::HashMap;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -16,28 +18,16 @@ use crate::{Detail, Error, error::MOST_TOLD, shape};
 /// The types say what is valid, by `Deserialize`; a good body is read straight into them. Only
 /// when that fails is the body read again, piece by piece, to name everything that is wrong.
 #[derive(Debug)]
-pub struct Json<T>(Result<T, Bad<T>>);
+pub struct Json<T>(Result<T, Box<Bad<T>>>);
 
 /// A body with bad fields.
 #[derive(Debug)]
-pub(crate) struct Bad<T> {
+struct Bad<T> {
     error: Error,
     /// The body without them, if it can be read so.
     rest: Option<T>,
-}
-
-impl<T> Bad<T> {
-    /// What is wrong with an entry of a list, by its index.
-    pub(crate) fn told(self, index: &str) -> Vec<Detail> {
-        if self.error.details.is_empty() {
-            return vec![Detail::new(index, "must be an object")];
-        }
-        let below = |detail: Detail| Detail {
-            field: format!("{index}.{}", detail.field),
-            message: detail.message,
-        };
-        self.error.details.into_iter().map(below).collect()
-    }
+    /// Where its entries of lists stood before.
+    moved: Moved,
 }
 
 impl<T> Json<T> {
@@ -52,18 +42,23 @@ impl<T> Json<T> {
         self,
         judge: impl AsyncFnOnce(T) -> Result<(), Error>,
     ) -> Result<T, Error> {
-        let Bad { mut error, rest } = match self.0 {
+        let Bad { mut error, rest, moved } = match self.0 {
             Ok(body) => return Ok(body),
-            Err(bad) => bad,
+            Err(bad) => *bad,
         };
         if let Some(rest) = rest
             && let Err(judged) = judge(rest).await
         {
-            let known = |detail: &Detail| {
-                let field = detail.field.as_str();
-                error.details.iter().any(|d| d.field.split('.').next() == Some(field))
+            let known = |field: &str| {
+                let within = |d: &Detail| {
+                    let below = d.field.strip_prefix(field);
+                    below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                };
+                error.details.iter().any(within)
             };
-            let more: Vec<Detail> = judged.details.into_iter().filter(|d| !known(d)).collect();
+            let judged = judged.details.into_iter();
+            let judged = judged.map(|d| Detail { field: moved.origin(&d.field), ..d });
+            let more: Vec<Detail> = judged.filter(|d| !known(&d.field)).collect();
             error.details.extend(more);
         }
         Err(error)
@@ -96,15 +91,15 @@ impl<S: Send + Sync, T: DeserializeOwned + JsonSchema> FromRequest<S> for Json<T
                 _ => Error::malformed("the body could not be received"),
             })?;
         match read(&bytes) {
-            Err(Bad { error, .. }) if error.details.is_empty() => Err(error),
+            Err(bad) if bad.error.details.is_empty() => Err(bad.error),
             read => Ok(Self(read)),
         }
     }
 }
 
 /// Reads a body, or says everything that is wrong with it.
-pub(crate) fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Bad<T>> {
-    let bad = |error| Bad { error, rest: None };
+fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Box<Bad<T>>> {
+    let bad = |error| Box::new(Bad { error, rest: None, moved: Moved::default() });
     // An empty body is an object without fields: a command may need none.
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
     let body = serde_json::from_slice(bytes);
@@ -119,7 +114,7 @@ pub(crate) fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, 
             match body {
                 Ok(body) if breaches.is_empty() => Ok(body),
                 Ok(_) => Err(bad(Error::validation(breaches))),
-                Err(_) => Err(explain::<T>(bytes, value, breaches)),
+                Err(_) => Err(Box::new(explain::<T>(bytes, value, breaches))),
             }
         }
         (Ok(_), _) => Err(bad(Error::malformed("the body must be a JSON object"))),
@@ -129,6 +124,7 @@ pub(crate) fn read<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, 
 /// Names every bad field: takes away what is found wrong, and tries again until nothing is.
 fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<Detail>) -> Bad<T> {
     let mut details: Vec<Detail> = given_twice::<T>(bytes).into_iter().collect();
+    let mut moved = Moved::default();
     // Every round takes something away, so there are no more rounds than there are values.
     while let Err(error) = serde_path_to_error::deserialize::<_, T>(&value) {
         let path = error.path().to_string();
@@ -147,7 +143,9 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<De
         } else {
             (path, told(&message))
         };
-        let taken = take_away(&mut value, &field);
+        let told_of = moved.origin(&field);
+        let taken = take_away(&mut value, &field, &mut moved);
+        let field = told_of;
         // Of a map, its bad entries are named already.
         if !details.iter().any(|known| known.field.starts_with(&format!("{field}."))) {
             details.push(Detail::new(field, told));
@@ -159,7 +157,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], mut value: Value, breaches: Vec<De
     details.extend(breaches);
     let mut seen = std::collections::HashSet::new();
     details.retain(|detail| seen.insert(detail.field.clone()));
-    Bad { error: Error::validation(details), rest: serde_json::from_value(value).ok() }
+    Bad { error: Error::validation(details), rest: serde_json::from_value(value).ok(), moved }
 }
 
 /// The bad entries of a map, of which the decoder does not tell the keys: each is tried alone.
@@ -202,20 +200,75 @@ fn given_twice<T: DeserializeOwned>(bytes: &[u8]) -> Option<Detail> {
 }
 
 /// Removes the entry at a dotted path, or the nearest one above it that is there.
-fn take_away(value: &mut Value, path: &str) -> bool {
-    let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let mut at = &mut *value;
-    for step in parent.split('.').filter(|step| !step.is_empty()) {
-        match at.get_mut(step) {
-            Some(next) => at = next,
-            None => return false,
+fn take_away(value: &mut Value, path: &str, moved: &mut Moved) -> bool {
+    if let Some((list, index)) = entry_of_list(path) {
+        if let Some(Value::Array(entries)) = at(value, list)
+            && index < entries.len()
+        {
+            moved.remove(list, index, entries.len());
+            entries.remove(index);
+            return true;
         }
+        return take_away(value, list, moved);
     }
-    let last = last.split('[').next().unwrap_or(last);
-    if at.as_object_mut().is_some_and(|entries| entries.remove(last).is_some()) {
+    let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let entries = at(value, parent).and_then(Value::as_object_mut);
+    if entries.is_some_and(|entries| entries.remove(last).is_some()) {
         return true;
     }
-    !parent.is_empty() && take_away(value, parent)
+    !parent.is_empty() && take_away(value, parent, moved)
+}
+
+/// The list and the index that a path ends with, such as `sets[3]`.
+fn entry_of_list(path: &str) -> Option<(&str, usize)> {
+    let (list, index) = path.strip_suffix(']')?.rsplit_once('[')?;
+    Some((list, index.parse().ok()?))
+}
+
+/// What is at a dotted path.
+fn at<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    if let Some((list, index)) = entry_of_list(path) {
+        return at(value, list)?.get_mut(index);
+    }
+    match path.rsplit_once('.') {
+        Some((parent, last)) => at(value, parent)?.get_mut(last),
+        None if path.is_empty() => Some(value),
+        None => value.get_mut(path),
+    }
+}
+
+/// Where the entries of lists stood before others were taken away: by the list, in the caller's own
+/// counting.
+#[derive(Debug, Default)]
+struct Moved(HashMap<String, Vec<usize>>);
+
+impl Moved {
+    /// The path by which the caller knows what is at a path now.
+    fn origin(&self, path: &str) -> String {
+        let mut known = String::with_capacity(path.len());
+        for (depth, step) in path.split('.').enumerate() {
+            if depth > 0 {
+                known.push('.');
+            }
+            let (name, indexes) = step.split_at(step.find('[').unwrap_or(step.len()));
+            known += name;
+            for index in indexes.split_inclusive(']') {
+                let number = index.trim_matches(['[', ']']).parse::<usize>().ok();
+                let was = number.and_then(|number| self.0.get(&known)?.get(number));
+                known += &was.map_or_else(|| index.to_owned(), |was| format!("[{was}]"));
+            }
+        }
+        known
+    }
+
+    /// Notes that of a list of so many entries one is taken away.
+    fn remove(&mut self, list: &str, index: usize, entries: usize) {
+        let there =
+            self.0.entry(self.origin(list)).or_insert_with(|| (0..entries).collect::<Vec<_>>());
+        if index < there.len() {
+            there.remove(index);
+        }
+    }
 }
 
 fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
@@ -311,6 +364,49 @@ mod tests {
             wrong("{}"),
             ["count: must be given", "kind: must be given", "name: must be given"]
         );
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read, never used")]
+    struct Listing {
+        all: Vec<Entry>,
+        kinds: Option<Vec<Kind>>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read, never used")]
+    struct Entry {
+        value: u8,
+        inner: Option<Vec<Inner>>,
+    }
+
+    #[test]
+    fn entries_of_lists_are_named_by_the_numbers_that_they_were_sent_with() {
+        let body = r#"{"kinds":["worse","good","worst"],"all":[{"value":300},{"value":1},[],
+            {"value":2,"inner":[{"value":1,"unit":"good"},{"value":-1},{"unit":"x","value":9}]},
+            {"vaule":3},{"value":4,"inner":[[1]]}]}"#;
+        let error = read::<Listing>(body.as_bytes()).unwrap_err();
+        let mut fields: Vec<String> =
+            error.error.details.iter().map(|detail| detail.field.clone()).collect();
+        fields.sort();
+        let expected = [
+            "all[0].value",
+            "all[2]",
+            "all[3].inner[1].unit",
+            "all[3].inner[1].value",
+            "all[3].inner[2].unit",
+            "all[4].value",
+            "all[4].vaule",
+            "all[5].inner[0]",
+            "kinds[0]",
+            "kinds[2]",
+        ];
+        assert_eq!(fields, expected);
+        // What is left of it says where it was.
+        assert_eq!(error.moved.origin("all[1].inner[0].value"), "all[3].inner[0].value");
+        assert_eq!(error.moved.origin("kinds[0]"), "kinds[1]");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Accepted, Answer, Caller, Created, Error, Json, MaybeCaller, Path, Query, RequestInfo,
-    query::FIELDS,
+    answer::names, query::FIELDS,
 };
 
 /// What a handler takes, as the document says it.
@@ -28,12 +28,20 @@ pub trait Input {
 pub trait Output {
     /// Adds it to the operation.
     fn describe(operation: &mut Operation<'_>);
+
+    /// The fields of its data, or of each entry, for `fields=`.
+    fn fields() -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 /// A handler whose arguments and answer describe themselves.
 pub trait Described<Arguments> {
     /// Adds both to the operation.
     fn describe(operation: &mut Operation<'_>);
+
+    /// The fields of what it answers.
+    fn fields() -> BTreeSet<String>;
 }
 
 /// A method of a path, while it is described.
@@ -47,6 +55,8 @@ pub struct Operation<'a> {
     body: Option<Value>,
     answers: BTreeMap<u16, Value>,
     failures: BTreeSet<u16>,
+    /// Whether it does something else for who is known.
+    may_be_known: bool,
 }
 
 /// The schemas that operations refer to.
@@ -125,12 +135,18 @@ impl<'a> Operation<'a> {
     pub fn new(method: Method, path: &'static str, schemas: &'a mut Schemas) -> Self {
         let failures = BTreeSet::from([408, 500, 503]);
         let (parameters, body, answers) = (Vec::new(), None, BTreeMap::new());
-        Self { method, path, schemas, parameters, body, answers, failures }
+        let may_be_known = false;
+        Self { method, path, schemas, parameters, body, answers, failures, may_be_known }
     }
 
     /// Whether it changes something.
     pub fn is_command(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// It needs no token, and heeds one.
+    pub fn may_be_known(&mut self) {
+        self.may_be_known = true;
     }
 
     /// It may be answered with this failure.
@@ -187,6 +203,9 @@ impl<'a> Operation<'a> {
             operation.insert("requestBody".into(), body);
         }
         operation.insert("responses".into(), responses.into());
+        if self.may_be_known {
+            operation.insert("security".into(), json!([{}, { "bearer": [] }]));
+        }
         Value::Object(operation)
     }
 
@@ -342,9 +361,19 @@ macro_rules! silent {
     )*};
 }
 
-silent!(Caller, MaybeCaller, RequestInfo, HeaderMap, Request, RawQuery);
+silent!(Caller, RequestInfo, HeaderMap, Request, RawQuery);
 
 impl<S> Input for State<S> {
+    fn describe(_: &mut Operation<'_>) {}
+}
+
+impl Input for MaybeCaller {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.may_be_known();
+    }
+}
+
+impl<E> Input for Extension<E> {
     fn describe(_: &mut Operation<'_>) {}
 }
 
@@ -355,6 +384,10 @@ impl<E> Input for Option<Extension<E>> {
 impl<T: JsonSchema> Output for Answer<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answers::<T>(200);
+    }
+
+    fn fields() -> BTreeSet<String> {
+        names::<T>().0
     }
 }
 
@@ -374,6 +407,10 @@ impl<T: Output> Output for Result<T, Error> {
     fn describe(operation: &mut Operation<'_>) {
         T::describe(operation);
     }
+
+    fn fields() -> BTreeSet<String> {
+        T::fields()
+    }
 }
 
 macro_rules! described {
@@ -389,6 +426,10 @@ macro_rules! described {
             fn describe(operation: &mut Operation<'_>) {
                 $($argument::describe(operation);)*
                 <Answers::Output as Output>::describe(operation);
+            }
+
+            fn fields() -> BTreeSet<String> {
+                <Answers::Output as Output>::fields()
             }
         }
     };

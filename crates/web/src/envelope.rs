@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use crate::{
     Detail, Error, RequestInfo,
-    answer::{List, Tag, Told},
+    answer::{List, Told},
     query::FIELDS,
     request,
 };
@@ -58,9 +58,17 @@ pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: 
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert("x-request-id", value);
         }
-        let status = response.status().as_u16();
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         tracing::info!(status, micros, "answered");
+        // By the route and not by the path: there are as many of those as there are ids.
+        let labels = [
+            ("method", method.as_str().to_owned()),
+            ("route", route.to_owned()),
+            ("status", status.to_string()),
+        ];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+        metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed);
         response
     }
     .instrument(span)
@@ -149,10 +157,8 @@ fn render(mut response: Response, meta: &Meta<'_>, asked: &Asked) -> Response {
 /// Of the data, or of each entry of a list, the fields that are wanted.
 fn only(mut told: Told, wanted: &BTreeSet<String>) -> Result<Told, Error> {
     let known = told.fields.map(|fields| fields()).unwrap_or_default();
-    if known.is_empty() || !wanted.is_subset(&known) {
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        let message = format!("must be some of {known}, with commas between");
-        return Err(Error::validation(vec![Detail::new(FIELDS, message)]));
+    if let Some(wrong) = known.unknown(&mut wanted.iter().map(String::as_str)) {
+        return Err(Error::validation(vec![wrong]));
     }
     let mut data: Value = serde_json::from_str(told.data.get()).map_err(Error::internal)?;
     let entries: &mut [Value] = match &mut data {
@@ -174,10 +180,9 @@ fn tag(told: &Told) -> String {
         let digest = shown.chain_update(list.unwrap_or_default()).finalize();
         digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    match &told.tag {
-        Some(Tag::Whole(tag)) => format!("\"{tag}\""),
+    match &told.version {
         // What was kept of an older program has the hash with it.
-        Some(Tag::Version(version)) => {
+        Some(version) => {
             format!("\"{}-{}\"", version.split('-').next().unwrap_or_default(), hash())
         }
         None => format!("\"{}\"", hash()),
@@ -206,8 +211,8 @@ fn success(mut response: Response, told: Told, meta: &Meta<'_>, asked: &Asked) -
     let headers = response.headers_mut();
     // What is answered is the caller's own and may change with the next command.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("authorization, x-acting-for"));
-    if asked.is_reading || told.tag.is_some() {
+    headers.append(header::VARY, HeaderValue::from_static("authorization, x-acting-for"));
+    if asked.is_reading || told.version.is_some() {
         let tag = tag(&told);
         let has = asked.has(&tag);
         if let Ok(tag) = HeaderValue::from_str(&tag) {

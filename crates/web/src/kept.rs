@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Answer, Detail, Error,
-    answer::{List, Tag, Told},
+    answer::{List, Told},
 };
 
 /// Tells the client that it has had this answer before.
@@ -53,8 +53,13 @@ impl KeptAnswer {
             return Some(told.into());
         }
         let error = response.extensions().get::<Error>()?;
-        let passing =
-            [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        // What is no JSON may be said again as JSON: the kind of a body is no part of what is said.
+        let passing = [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
         if !error.status.is_client_error() || passing.contains(&error.status) {
             return None;
         }
@@ -75,7 +80,7 @@ impl KeptAnswer {
                 status,
                 position: position.or(success.position),
                 list: success.list,
-                tag: success.etag.map(Tag::Version),
+                version: success.etag,
                 location: success.location,
                 ..Told::ok(success.data)
             }
@@ -95,15 +100,11 @@ impl KeptAnswer {
 
 impl From<&Told> for KeptAnswer {
     fn from(told: &Told) -> Self {
-        let version = told.tag.as_ref().and_then(|tag| match tag {
-            Tag::Version(version) => Some(version.clone()),
-            Tag::Whole(_) => None,
-        });
         let success = Success {
             data: told.data.clone(),
             position: told.position.clone(),
             list: told.list.clone(),
-            etag: version,
+            etag: told.version.clone(),
             location: told.location.clone(),
         };
         Self { status: told.status.as_u16(), success: Some(success), failure: None }

@@ -1,6 +1,6 @@
 //! Reading paths and query strings.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use axum::{
     extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
@@ -31,6 +31,23 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The fields of what a route shows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(pub(crate) BTreeSet<String>);
+
+impl Fields {
+    /// What is wrong with the names that somebody asked for.
+    pub(crate) fn unknown<'a>(&self, asked: &mut impl Iterator<Item = &'a str>) -> Option<Detail> {
+        asked.find(|name| !self.0.contains(name.trim()))?;
+        let known = self.0.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Some(Detail::new(FIELDS, format!("must be some of {known}, with commas between")))
+    }
+}
+
+/// How to learn the fields of what a route shows: with every request of it.
+#[derive(Clone)]
+pub(crate) struct FieldsOf(pub(crate) fn() -> Fields);
+
 /// The parameter by which every reading is asked for some of its fields.
 pub(crate) const FIELDS: &str = "fields";
 
@@ -43,11 +60,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let mut pairs = pairs(parts.uri.query().unwrap_or_default());
-        // Which fields are shown is the envelope's affair.
-        if parts.method == Method::GET {
-            pairs.retain(|(name, _)| name != FIELDS);
+        let mut wrong = Vec::new();
+        // Which fields are shown is the envelope's affair; bad ones are named beside the others.
+        if matches!(parts.method, Method::GET | Method::HEAD) {
+            let asked = pairs.extract_if(.., |(name, _)| name == FIELDS);
+            let asked: Vec<String> = asked.map(|(_, names)| names).collect();
+            if let (false, Some(fields)) = (asked.is_empty(), parts.extensions.get::<FieldsOf>()) {
+                let mut names = asked.iter().flat_map(|names| names.split(','));
+                wrong.extend((fields.0)().unknown(&mut names));
+            }
         }
-        Self::read(pairs)
+        Self::read(pairs, wrong)
     }
 }
 
@@ -56,19 +79,19 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 impl<T: DeserializeOwned> Query<T> {
-    /// Reads a query string in which one parameter may be repeated: `a=1&a=2` is `a=1,2`.
+    /// Reads the query string of a reading in which one parameter may be repeated: `a=1&a=2` is
+    /// `a=1,2`.
     pub fn joining(name: &str, text: &str) -> Result<Self, Error> {
-        let (repeated, mut others): (Vec<_>, Vec<_>) =
-            pairs(text).into_iter().partition(|(known, _)| known == name);
+        let all = pairs(text).into_iter().filter(|(known, _)| known != FIELDS);
+        let (repeated, mut others): (Vec<_>, Vec<_>) = all.partition(|(known, _)| known == name);
         let values: Vec<String> = repeated.into_iter().map(|(_, value)| value).collect();
         if !values.is_empty() {
             others.push((name.to_owned(), values.join(",")));
         }
-        Self::read(others)
+        Self::read(others, Vec::new())
     }
 
-    fn read(mut pairs: Vec<(String, String)>) -> Result<Self, Error> {
-        let mut details = Vec::new();
+    fn read(mut pairs: Vec<(String, String)>, mut details: Vec<Detail>) -> Result<Self, Error> {
         // Every round takes a parameter away, so there are no more rounds than parameters.
         loop {
             let text =

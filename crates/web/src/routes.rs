@@ -1,13 +1,16 @@
 //! Routes that can be counted and described: a router, and the list of what it answers.
 
 use axum::{
-    Router,
+    Extension, Router,
     handler::Handler,
     http::Method,
     routing::{MethodFilter, on},
 };
 
-use crate::document::{Described, Operation};
+use crate::{
+    document::{Described, Operation},
+    query::{Fields, FieldsOf},
+};
 
 /// A route, and what the document says of it.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ impl Route {
         let begins =
             |line: &&str| line.strip_prefix(&head).is_some_and(|rest| rest.starts_with(['(', '<']));
         let lines: Vec<&str> = self.source.lines().collect();
-        let at = lines.iter().position(|line| begins(line)).unwrap_or_default();
+        let at = lines.iter().position(begins).unwrap_or_default();
         let above = lines[..at].iter().rev().map_while(|line| line.strip_prefix("///"));
         let mut comment: Vec<&str> = above.map(str::trim).collect();
         comment.reverse();
@@ -67,7 +70,9 @@ macro_rules! methods {
             H: Handler<T, S> + Described<A>,
             T: 'static,
         {
-            self.router = self.router.route(path, on(MethodFilter::$method, handler));
+            let fields = Extension(FieldsOf(|| Fields(H::fields())));
+            let handler = on(MethodFilter::$method, handler).layer(fields);
+            self.router = self.router.route(path, handler);
             self.all.push(Route {
                 method: Method::$method,
                 path,

@@ -1,5 +1,5 @@
 //! What the schema of a body knows that its decoder does not tell: every field that is missing, at
-//! any depth, and every array that stands where an object should.
+//! any depth and in entries of lists, and every array that stands where an object should.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
@@ -15,6 +15,12 @@ pub(crate) fn breaches<T: JsonSchema>(body: &Value) -> Vec<Detail> {
 }
 
 fn walk(root: &Value, schema: &Value, value: &Value, path: &str, details: &mut Vec<Detail>) {
+    if let (Value::Array(entries), Some(of_each)) = (value, entries_of(root, schema)) {
+        for (index, entry) in entries.iter().enumerate() {
+            walk(root, of_each, entry, &format!("{path}[{index}]"), details);
+        }
+        return;
+    }
     let Some(schema) = object(root, schema) else { return };
     let below =
         |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -33,6 +39,17 @@ fn walk(root: &Value, schema: &Value, value: &Value, path: &str, details: &mut V
         Value::Array(_) => details.push(Detail::new(path, "must be an object")),
         _ => {}
     }
+}
+
+/// The schema of the entries of a list, behind references and alternatives.
+fn entries_of<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        return entries_of(root, root.pointer(reference.strip_prefix('#')?)?);
+    }
+    if let Some(of_each) = schema.get("items") {
+        return Some(of_each);
+    }
+    schema.get("anyOf")?.as_array()?.iter().find_map(|schema| entries_of(root, schema))
 }
 
 /// The schema of an object with known fields, behind references and alternatives.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use events::{
-    AthleteId, Event, ExerciseId, ExerciseNoted, Feeling, ImportFormat, Personal, SetId, SetValues,
-    Timestamp, Version, WorkoutDetails,
+    AthleteId, Event, ExerciseId, ExerciseNoted, Feeling, Personal, SetId, SetValues, Timestamp,
+    Version, WorkoutDetails, WorkoutStarted,
 };
 use projector::Happened;
 use uuid::Uuid;
@@ -45,8 +45,8 @@ pub(super) enum Row {
 
 /// A workout that is new.
 pub(super) struct New {
-    pub(super) details: WorkoutDetails,
-    pub(super) imported_from: Option<ImportFormat>,
+    /// With what was said of it since, in its details.
+    pub(super) started: WorkoutStarted,
     pub(super) ending: Ending,
 }
 
@@ -92,11 +92,7 @@ impl Batch {
         self.weighings.take(&happened);
         match happened.event {
             Event::WorkoutStarted(started) => {
-                self.workout(key).row = Row::New(New {
-                    details: started.details,
-                    imported_from: started.imported_from,
-                    ending: Ending::default(),
-                });
+                self.workout(key).row = Row::New(New { started, ending: Ending::default() });
             }
             Event::WorkoutDetailsChanged(changed) => {
                 let (completed_at, feeling) = (changed.completed_at, changed.feeling);
@@ -148,7 +144,7 @@ impl Workout {
                 ending.abandoned = ending.abandoned.or(row.ending.abandoned);
                 row.ending = ending;
                 if let Some(details) = details {
-                    row.details = details;
+                    row.started.details = details;
                 }
             }
             Row::Changed(change) => {

@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use domain::{body::Bodyweights, workout};
 use events::{
     AthleteId, Epoch, ExerciseId, ExerciseNoted, Feeling, Partition, Personal, PersonalField,
-    Position, SetId, SetValues, TimeZone, Timestamp, WorkoutDetails, WorkoutId,
+    PlannedExercise, Position, SetId, SetValues, TimeZone, Timestamp, WorkoutId,
 };
 use log::Positions;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 use web::Error;
 
-use super::History;
+use super::{History, write::Details};
 use crate::{
     Context,
     athlete::{Custom, custom_exercises},
@@ -141,10 +141,13 @@ pub(super) async fn page(
         if workouts.last().is_none_or(|last| last.id != id) {
             let status =
                 if completed { workout::Status::Completed } else { workout::Status::Active };
+            let Details { said, routine, plan } = decode(&details)?;
             workouts.push(Parts {
                 id,
                 status,
-                details: decode::<WorkoutDetails>(&details)?,
+                details: said,
+                routine: routine.map(|routine| routine.id),
+                plan: plan.into_iter().map(|planned| (planned, None)).collect(),
                 completed_at: row.completed_at.map(Timestamp::new),
                 abandoned: row.abandoned == Some(true),
                 feeling: row.feeling.as_deref().map(decode::<Personal<Feeling>>).transpose()?,
@@ -200,7 +203,11 @@ async fn complete(
     let any_custom = workouts.iter().any(|workout| {
         let of_sets = workout.sets.iter().map(|(set, _)| &set.values.exercise);
         let of_notes = workout.noted.iter().map(|(noted, _)| &noted.exercise);
-        of_sets.chain(of_notes).any(|exercise| matches!(exercise, ExerciseId::Custom(_)))
+        let of_plan = workout.plan.iter().map(|(planned, _)| &planned.exercise);
+        of_sets
+            .chain(of_notes)
+            .chain(of_plan)
+            .any(|exercise| matches!(exercise, ExerciseId::Custom(_)))
     });
     let custom = if any_custom {
         custom_exercises::<History>(context, owner).await?
@@ -215,7 +222,12 @@ async fn complete(
         for (noted, known) in &mut workout.noted {
             *known = Known::find(&noted.exercise, custom);
         }
+        for (planned, known) in &mut workout.plan {
+            *known = Known::find(&planned.exercise, custom);
+        }
         let mut fields = workout.details.personal_fields();
+        let plan = workout.plan.iter_mut();
+        fields.extend(plan.flat_map(|(planned, _)| PlannedExercise::personal_fields(planned)));
         fields.extend(workout.feeling.as_mut().map(|f| f as &mut dyn PersonalField));
         for (set, _) in &mut workout.sets {
             fields.extend(set.values.personal_fields());

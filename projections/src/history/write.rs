@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use events::Timestamp;
+use events::{PlannedExercise, Timestamp, WorkoutDetails, WorkoutRoutine};
 use projector::{Tables, row};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::fold::{Batch, Change, Ending, New, Row, Set, Values};
@@ -43,6 +43,17 @@ row! {
         exercise: String,
         noted: String,
     }
+}
+
+/// What the details of a workout's row say: what the athlete says of it, and what it follows.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Details {
+    #[serde(flatten)]
+    pub(super) said: WorkoutDetails,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) routine: Option<WorkoutRoutine>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) plan: Vec<PlannedExercise>,
 }
 
 /// The rows that a batch adds, changes and deletes.
@@ -144,26 +155,33 @@ impl Changes {
 }
 
 fn new_row(owner: Uuid, workout: Uuid, new: New) -> Result<WorkoutRow, sqlx::Error> {
+    let started = new.started;
     let mut row = WorkoutRow {
         owner,
         workout,
         completed: false,
-        started_at: new.details.started_at.utc(),
+        started_at: started.details.started_at.utc(),
         completed_at: None,
         abandoned: false,
-        imported_from: new.imported_from.map(|format| json(&format)).transpose()?,
-        details: String::new(),
+        imported_from: started.imported_from.map(|format| json(&format)).transpose()?,
+        details: json(&Details {
+            said: started.details,
+            routine: started.routine,
+            plan: started.plan,
+        })?,
         feeling: None,
     };
-    row.change(Change { details: Some(new.details), ending: Some(new.ending) })?;
+    row.change(Change { details: None, ending: Some(new.ending) })?;
     Ok(row)
 }
 
 impl WorkoutRow {
     fn change(&mut self, change: Change) -> Result<(), sqlx::Error> {
-        if let Some(details) = change.details {
-            self.started_at = details.started_at.utc();
-            self.details = json(&details)?;
+        if let Some(said) = change.details {
+            self.started_at = said.started_at.utc();
+            let before: Details = serde_json::from_str(&self.details)
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            self.details = json(&Details { said, ..before })?;
         }
         if let Some(Ending { completed_at, abandoned, feeling }) = change.ending {
             self.completed = completed_at.is_some();

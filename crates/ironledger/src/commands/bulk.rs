@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use domain::{Rejection, workout};
+use domain::{
+    Rejection,
+    workout::{self, Follows},
+};
 use events::{
     Energy, ExerciseId, Feeling, FormScore, Muscle, Position, Rating, SetId, Soreness, Stream,
     Text, Timestamp, Version, Visibility, WorkoutId,
@@ -10,7 +13,7 @@ use events::{
 use log::{Append, AppendError, Appended, ClientId, Keep, Positions, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Answer, Detail, Each, Error, KeptAnswer};
+use web::{Answer, Detail, Error, KeptAnswer};
 
 use super::{
     ATTEMPTS, Commands, Origin,
@@ -28,12 +31,16 @@ const MOST_WORKOUTS: usize = 100;
 /// Most sets of a call, over all of its workouts.
 const MOST_SETS: usize = 500;
 
+/// Most exercises that something is noted of: with the beginnings and the ends of workouts, and all
+/// sets, they are still one append.
+const MOST_NOTED: usize = 200;
+
 /// The body of `POST /v1/workouts:bulk`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordWorkouts {
     /// 1 to 100 workouts that are over, with at most 500 sets in all.
-    workouts: Each<RecordWorkout>,
+    workouts: Vec<RecordWorkout>,
 }
 
 /// A workout that is over, with everything that is said of it.
@@ -61,10 +68,10 @@ pub(crate) struct RecordWorkout {
     soreness: BTreeMap<Muscle, Soreness>,
     /// What is noted of exercises.
     #[serde(default)]
-    exercises: Each<NotedExercise>,
+    exercises: Vec<NotedExercise>,
     /// One set or more, in the order in which they were performed; each at the start of the workout
     /// where it says nothing else.
-    sets: Each<LogSet>,
+    sets: Vec<LogSet>,
 }
 
 /// What is noted of an exercise of the workout.
@@ -93,7 +100,7 @@ struct Planned {
     /// Where the request has it.
     at: String,
     id: WorkoutId,
-    /// Of the sets that could be read.
+    /// In the order of the request.
     sets: Vec<SetId>,
     said: RecordWorkout,
     client: ClientId,
@@ -109,21 +116,9 @@ impl Commands {
     ) -> Result<Answer<Vec<RecordedWorkout>>, Error> {
         let now = self.clock.now();
         let run = self.random.uuid(now);
-        let mut wrong = unreadable_or_uncounted(&command);
-        if wrong.iter().any(|detail| detail.field == "workouts") {
-            return Err(Error::validation(wrong));
-        }
-        let mut planned = Vec::with_capacity(command.workouts.len());
-        for (index, said) in command.workouts.into_entries() {
-            planned.push(self.plan(origin, format!("workouts[{index}]"), said).await?);
-        }
-        wrong.extend(given_twice(&planned));
-        let drafts = self.drafts(origin, &planned, now, &mut wrong).await?;
-        if !wrong.is_empty() {
-            return Err(Error::validation(wrong));
-        }
+        let (planned, drafts) = self.judged(origin, command, now).await?;
         for _ in 0..ATTEMPTS {
-            let (known, known_at) = self.known(origin, &planned).await?;
+            let (known, known_at) = self.recorded(origin, &planned).await?;
             let answer = |at: &Appended| -> Result<Answer<Vec<RecordedWorkout>>, Error> {
                 let ids = planned.iter().map(|workout| RecordedWorkout {
                     id: workout.id,
@@ -132,6 +127,10 @@ impl Commands {
                 let ids: Vec<RecordedWorkout> = ids.collect();
                 let position = Positions::one(at.epoch, at.partition, at.position);
                 Ok(Answer::list(&ids, None)?.accepted().at(position))
+            };
+            let is_new = |stream| {
+                let mut new = planned.iter().filter(|workout| !known.contains_key(&workout.id));
+                new.any(|workout| Stream::workout(workout.id) == stream)
             };
             let new = planned.iter().zip(&drafts);
             let new = new.filter(|(workout, _)| !known.contains_key(&workout.id));
@@ -160,13 +159,41 @@ impl Commands {
                 }
                 // One of them is there meanwhile.
                 Err(AppendError::Conflict { .. }) => {}
-                Err(AppendError::Already { stream, .. })
-                    if planned.iter().any(|workout| Stream::workout(workout.id) == stream) => {}
+                Err(AppendError::Already { stream, .. }) if is_new(stream) => {}
                 Err(AppendError::Already { .. }) => return Err(id_taken()),
                 Err(error) => return Err(unavailable(error)),
             }
         }
         Err(unavailable(AppendError::Busy))
+    }
+
+    /// What the rules say of a call that is not carried out, because some of it cannot even be read.
+    pub(crate) async fn judge_workouts(
+        &self,
+        origin: &Origin,
+        command: RecordWorkouts,
+    ) -> Result<(), Error> {
+        self.judged(origin, command, self.clock.now()).await.map(drop)
+    }
+
+    /// The workouts of a call with the events of each, if the rules have nothing against any.
+    async fn judged(
+        &self,
+        origin: &Origin,
+        command: RecordWorkouts,
+        now: Timestamp,
+    ) -> Result<(Vec<Planned>, Vec<Draft>), Error> {
+        let mut wrong = uncounted(&command.workouts);
+        if wrong.iter().any(|detail| detail.field == "workouts") {
+            return Err(Error::validation(wrong));
+        }
+        let mut planned = Vec::with_capacity(command.workouts.len());
+        for (index, said) in command.workouts.into_iter().enumerate() {
+            planned.push(self.plan(origin, format!("workouts[{index}]"), said).await?);
+        }
+        wrong.extend(given_twice(&planned));
+        let drafts = self.drafts(origin, &planned, now, &mut wrong).await?;
+        if wrong.is_empty() { Ok((planned, drafts)) } else { Err(Error::validation(wrong)) }
     }
 
     /// A workout with its ids, of our making where the request has none.
@@ -183,7 +210,7 @@ impl Commands {
             None => WorkoutId::new(made()).map_err(Error::internal)?,
         };
         let mut sets = Vec::with_capacity(said.sets.len());
-        for (_, set) in said.sets.entries() {
+        for set in &said.sets {
             sets.push(match set.id {
                 Some(id) => id,
                 None => SetId::new(made()).map_err(Error::internal)?,
@@ -194,7 +221,7 @@ impl Commands {
 
     /// The workouts that the log has already, with the ids of their sets, and where it has the last
     /// of them. One that was said otherwise is a conflict.
-    async fn known(
+    async fn recorded(
         &self,
         origin: &Origin,
         planned: &[Planned],
@@ -230,8 +257,8 @@ impl Commands {
         wrong: &mut Vec<Detail>,
     ) -> Result<Vec<Draft>, Error> {
         let involved = planned.iter().flat_map(|workout| {
-            let sets = workout.said.sets.entries().map(|(_, set)| &set.exercise);
-            sets.chain(workout.said.exercises.entries().map(|(_, noted)| &noted.exercise))
+            let sets = workout.said.sets.iter().map(|set| &set.exercise);
+            sets.chain(workout.said.exercises.iter().map(|noted| &noted.exercise))
         });
         let involved: Vec<&ExerciseId> = involved.collect();
         let measurements = self.measurements(origin, &involved).await?;
@@ -257,15 +284,16 @@ impl Commands {
             title: said.title.clone(),
             notes: said.notes.clone(),
             visibility: said.visibility,
+            routine: None,
         };
-        let mut draft = match start.decide(None, now) {
+        let mut draft = match start.decide(None, Follows::Nothing, now) {
             Ok(started) => Draft::new(started, planned.client),
             Err(rejection) => {
                 wrong.extend(against(at, rejection)?);
                 Draft::default()
             }
         };
-        for ((index, set), id) in said.sets.entries().zip(&planned.sets) {
+        for (index, (set, id)) in said.sets.iter().zip(&planned.sets).enumerate() {
             let Some(workout) = draft.state.as_ref() else { break };
             let mut set = set.clone();
             set.id = Some(*id);
@@ -287,7 +315,7 @@ impl Commands {
                 Err(rejection) => wrong.extend(against(&format!("{at}.sets[{index}]"), rejection)?),
             }
         }
-        for (index, noted) in said.exercises.entries() {
+        for (index, noted) in said.exercises.iter().enumerate() {
             let Some(workout) = draft.state.as_ref() else { break };
             let note = NoteExercise {
                 notes: noted.notes.clone(),
@@ -318,25 +346,21 @@ impl Commands {
     }
 }
 
-/// What cannot be read of a request, and of what there is too much or too little.
-fn unreadable_or_uncounted(command: &RecordWorkouts) -> Vec<Detail> {
-    let workouts = &command.workouts;
-    let mut wrong = workouts.wrong("workouts");
+/// Of what there is too much or too little.
+fn uncounted(workouts: &[RecordWorkout]) -> Vec<Detail> {
+    let mut wrong = Vec::new();
     if !(1..=MOST_WORKOUTS).contains(&workouts.len()) {
         wrong.push(Detail::new("workouts", "must be 1 to 100 workouts"));
     }
-    let mut sets = 0;
-    for (index, workout) in workouts.entries() {
-        let below = |list: &str| format!("workouts[{index}].{list}");
-        wrong.extend(workout.sets.wrong(&below("sets")));
-        wrong.extend(workout.exercises.wrong(&below("exercises")));
-        if workout.sets.is_empty() {
-            wrong.push(Detail::new(below("sets"), "must be one set or more"));
-        }
-        sets += workout.sets.len();
-    }
-    if sets > MOST_SETS {
+    let empty = workouts.iter().enumerate().filter(|(_, workout)| workout.sets.is_empty());
+    wrong.extend(empty.map(|(index, _)| {
+        Detail::new(format!("workouts[{index}].sets"), "must be one set or more")
+    }));
+    if workouts.iter().map(|workout| workout.sets.len()).sum::<usize>() > MOST_SETS {
         wrong.push(Detail::new("workouts", "must have at most 500 sets in all"));
+    }
+    if workouts.iter().map(|workout| workout.exercises.len()).sum::<usize>() > MOST_NOTED {
+        wrong.push(Detail::new("workouts", "must have notes on at most 200 exercises in all"));
     }
     wrong
 }
@@ -348,14 +372,14 @@ fn given_twice(planned: &[Planned]) -> Vec<Detail> {
         if !workouts.insert(workout.id) {
             wrong.push(Detail::new(format!("{}.id", workout.at), "must not be given twice"));
         }
-        for ((index, _), id) in workout.said.sets.entries().zip(&workout.sets) {
+        for (index, id) in workout.sets.iter().enumerate() {
             if !sets.insert(*id) {
                 let field = format!("{}.sets[{index}].id", workout.at);
                 wrong.push(Detail::new(field, "must not be given twice"));
             }
         }
         let mut noted = HashSet::new();
-        for (index, said) in workout.said.exercises.entries() {
+        for (index, said) in workout.said.exercises.iter().enumerate() {
             if !noted.insert(&said.exercise) {
                 let field = format!("{}.exercises[{index}].exercise", workout.at);
                 wrong.push(Detail::new(field, "must not be given twice"));

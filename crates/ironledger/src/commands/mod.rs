@@ -6,8 +6,11 @@ pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod coaching;
 pub(crate) mod exercises;
+pub(crate) mod folders;
+pub(crate) mod others;
 pub(crate) mod recording;
 pub(crate) mod requests;
+pub(crate) mod routines;
 mod streams;
 mod usual;
 mod workouts;
@@ -46,6 +49,9 @@ pub(crate) struct Commands {
     bodies: Streams<domain::body::Body>,
     standings: Streams<domain::account::Standing>,
     coachings: Streams<domain::coaching::Coaching>,
+    routines: Streams<domain::routines::Routine>,
+    folders: Streams<domain::folders::Folders>,
+    likes: Streams<domain::likes::Likes>,
     usuals: Usuals,
 }
 
@@ -66,6 +72,21 @@ pub(crate) struct Origin {
     pub(crate) if_match: Option<Version>,
     /// The key that makes the command safe to send twice (`Idempotency-Key`).
     pub(crate) key: Option<KeyInUse>,
+}
+
+/// What a command is decided on.
+struct On<'a> {
+    stream: Stream,
+    client: Option<ClientId>,
+    /// What is appended with it.
+    beside: Option<&'a Beside>,
+}
+
+/// Events of another stream of the same athlete, decided on before, for the same append.
+struct Beside {
+    stream: Stream,
+    expected: Version,
+    events: Vec<Event>,
 }
 
 /// Why a command was not carried out.
@@ -91,6 +112,9 @@ impl Commands {
             bodies: Streams::new(log.clone(), 5_000),
             standings: Streams::new(log.clone(), 20_000),
             coachings: Streams::new(log.clone(), 20_000),
+            routines: Streams::new(log.clone(), 5_000),
+            folders: Streams::new(log.clone(), 5_000),
+            likes: Streams::new(log.clone(), 5_000),
             usuals,
             log,
             clock,
@@ -117,7 +141,7 @@ impl Commands {
     /// The state may come from the cache. An append proves that it was current; whatever else it
     /// leads to is decided again on what the log says before it is believed. Under an idempotency
     /// key the answer is made first, and kept with the events.
-    async fn execute<S: State, T, Shown: Future<Output = Result<Answer<T>, Error>>>(
+    fn execute<S: State, T, Shown: Future<Output = Result<Answer<T>, Error>>>(
         &self,
         streams: &Streams<S>,
         origin: &Origin,
@@ -125,7 +149,23 @@ impl Commands {
         client: Option<ClientId>,
         decide: impl Fn(&Loaded<S>, Timestamp) -> Result<Vec<Event>, Rejection>,
         show: impl Fn(Arc<Loaded<S>>) -> Shown,
+    ) -> impl Future<Output = Result<Answer<T>, Failure<S>>> {
+        // No future of its own around the other's: compilers take their time over nested ones.
+        let on = On { stream, client, beside: None };
+        self.execute_on(streams, origin, on, decide, show)
+    }
+
+    /// The same, with events of another stream beside what is decided: all of it is appended, or
+    /// nothing. Where the other stream has moved on since, the caller is asked to come again.
+    async fn execute_on<S: State, T, Shown: Future<Output = Result<Answer<T>, Error>>>(
+        &self,
+        streams: &Streams<S>,
+        origin: &Origin,
+        on: On<'_>,
+        decide: impl Fn(&Loaded<S>, Timestamp) -> Result<Vec<Event>, Rejection>,
+        show: impl Fn(Arc<Loaded<S>>) -> Shown,
     ) -> Result<Answer<T>, Failure<S>> {
+        let On { stream, client, beside } = on;
         let now = self.clock.now();
         let run = self.random.uuid(now);
         let (owner, partition) = (origin.athlete, origin.partition);
@@ -157,14 +197,24 @@ impl Commands {
                             Some(Keep { key: key.key, answer })
                         }
                     };
-                    let new = events.iter().enumerate().map(|(index, event)| NewEvent {
-                        event: event.clone(),
-                        metadata: origin.metadata(event, now, run),
-                        client: client.filter(|_| index == 0),
+                    let new =
+                        |client: Option<ClientId>, (index, event): (usize, &Event)| NewEvent {
+                            event: event.clone(),
+                            metadata: origin.metadata(event, now, run),
+                            client: client.filter(|_| index == 0),
+                        };
+                    // What it needs comes before it.
+                    let before = beside.map(|Beside { stream, expected, events }| Write {
+                        stream: *stream,
+                        expected: *expected,
+                        events: events.iter().enumerate().map(|at| new(None, at)).collect(),
                     });
-                    let events_for_log = new.collect();
-                    let expected = loaded.version;
-                    let writes = vec![Write { stream, expected, events: events_for_log }];
+                    let decided = Write {
+                        stream,
+                        expected: loaded.version,
+                        events: events.iter().enumerate().map(|at| new(client, at)).collect(),
+                    };
+                    let writes = before.into_iter().chain([decided]).collect();
                     let append = Append { owner, partition, writes };
                     match self.log.append_and_keep(append, keep).await {
                         Ok(appended) => {
@@ -174,6 +224,9 @@ impl Commands {
                             let next = loaded.advanced(&events, client, &appended);
                             let next = streams.keep(owner, stream, next).await;
                             return answered(&next, show(next.clone())).await;
+                        }
+                        Err(AppendError::Conflict { stream: there, .. }) if there != stream => {
+                            return Err(unavailable(AppendError::Busy).into());
                         }
                         Err(AppendError::Conflict { .. }) => {}
                         Err(AppendError::Already { same: true, stream: there, .. })

@@ -1,6 +1,6 @@
 //! Recording whole workouts that happened: what imports bring.
 
-use domain::workout::{self, Workout};
+use domain::workout::{self, Follows, Workout};
 use events::{Event, ExerciseId, ImportFormat, Stream, Timestamp, Version, WorkoutId};
 use log::{Append, AppendError, ClientId, NewEvent, Write};
 use uuid::Uuid;
@@ -150,7 +150,8 @@ impl Commands {
         let run = self.random.uuid(now);
         let owner = origin.athlete;
         let client = self.client_id(owner, None, &("start_workout", start)).await?;
-        let started = start.decide(Some(*imported_from), now).map_err(rejected)?;
+        let started =
+            start.decide(Some(*imported_from), Follows::Nothing, now).map_err(rejected)?;
         let mut draft = Draft::new(started, client);
 
         let of_notes = notes.iter().map(|(exercise, _)| exercise);

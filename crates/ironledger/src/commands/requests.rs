@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use domain::{Patch, Rejection, usual::Usual, workout};
 use events::{
     CustomMetric, Energy, Event, ExerciseId, Feeling, FormScore, ImportFormat, Metres, MetricKind,
-    Muscle, Number, Rating, Reps, Rpe, Seconds, SetId, SetKind, SetNumber, Side, Soreness,
-    SupersetId, Text, Timestamp, Visibility, Weight, WeightUnit, WorkoutId,
+    Muscle, Number, Rating, Reps, RoutineId, Rpe, Seconds, SetId, SetKind, SetNumber, Side,
+    Soreness, SupersetId, Text, Timestamp, Visibility, Weight, WeightUnit, WorkoutId,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub(crate) struct StartWorkout {
     pub(crate) notes: Option<Text<1000>>,
     /// Who may see it; followers by default.
     pub(crate) visibility: Option<Visibility>,
+    /// One of the athlete's routines, which it follows: its plan stays as it is now, and its name is the
+    /// title unless another is given.
+    pub(crate) routine: Option<RoutineId>,
 }
 
 /// The body of `PATCH /v1/workouts/{id}`: absent fields stay, `null` empties.
@@ -206,13 +209,19 @@ impl TryFrom<MetricBody> for TypedMetric {
 }
 
 impl StartWorkout {
-    pub(super) fn decide(&self, imported_from: Option<ImportFormat>, now: Timestamp) -> Decided {
+    pub(super) fn decide(
+        &self,
+        imported_from: Option<ImportFormat>,
+        follows: workout::Follows,
+        now: Timestamp,
+    ) -> Decided {
         let start = workout::Start {
             started_at: self.started_at,
             title: self.title.clone().map(Text::into_string),
             notes: self.notes.clone().map(Text::into_string),
             visibility: self.visibility.unwrap_or_default(),
             imported_from,
+            follows,
         };
         workout::start(start, now)
     }

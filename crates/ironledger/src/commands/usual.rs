@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Reads records, and remembers for a while what is usual.
 #[derive(Clone)]
 pub(crate) struct Usuals {
-    pool: PgPool,
+    pub(super) pool: PgPool,
     records: Progress,
     /// For imports, whose sets are many. What is removed meanwhile may count for a while, among sets
     /// that were done once and are not being typed.

@@ -45,12 +45,13 @@ impl Commands {
                 WorkoutId::new(id).map_err(Error::internal)?
             }
         };
+        let follows = self.follows(origin, command.routine).await?;
         let decide = |loaded: &Loaded<Workout>, now| {
             if loaded.state.is_some() {
                 let message = "the id belongs to another workout of yours";
                 return Err(Rejection::Conflict { code: "ID_TAKEN", message });
             }
-            command.decide(None, now)
+            command.decide(None, follows.clone(), now)
         };
         let show = |loaded| show(id, loaded);
         self.execute(&self.workouts, origin, Stream::workout(id), client, decide, show).await
@@ -223,8 +224,13 @@ impl Commands {
 /// Saying what the rules would say of a command that is not carried out, because some of its
 /// fields cannot even be read: so that the caller hears of everything wrong at once.
 impl Commands {
-    pub(crate) fn judge_start(&self, command: &StartWorkout) -> Result<(), Error> {
-        command.decide(None, self.clock.now()).map(drop).map_err(rejected)
+    pub(crate) async fn judge_start(
+        &self,
+        origin: &Origin,
+        command: &StartWorkout,
+    ) -> Result<(), Error> {
+        let follows = self.follows(origin, command.routine).await?;
+        command.decide(None, follows, self.clock.now()).map(drop).map_err(rejected)
     }
 
     pub(crate) async fn judge_change(

@@ -164,6 +164,7 @@ async fn take_workout(
         title: Text::new(&workout.title).ok(),
         notes: workout.notes.and_then(|notes| Text::new(&notes).ok()),
         visibility: None,
+        routine: None,
     };
     let note_lines: Vec<u64> = notes.iter().map(|notes| notes.line).collect();
     let whole = Whole {

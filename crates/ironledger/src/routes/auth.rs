@@ -38,7 +38,7 @@ pub(super) fn routes() -> Routes<App> {
         .post("/v1/auth/login", login)
         .or(|operation| operation.fails(&[401]))
         .post("/v1/auth/refresh", refresh)
-        .or(|operation| operation.fails(&[401, 403, 422]))
+        .or(|operation| operation.fails(&[401, 403]))
         .post("/v1/auth/logout", logout)
         .or(|operation| operation.fails(&[401, 403]))
         .post("/v1/auth/password/forgot", forgot_password)

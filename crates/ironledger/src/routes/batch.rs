@@ -4,7 +4,7 @@
 //! of its own, and one that fails stops none of the others. Who calls, for whom and from where, the
 //! batch says for all.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -14,14 +14,29 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
+use tokio::time::Instant;
 use tower::ServiceExt;
-use web::{Answer, Detail, Each, Error, Json, RequestInfo, Routes};
+use web::{Answer, Detail, Error, Json, RequestInfo, Routes};
 
-use crate::{app::App, idempotency::key};
+use crate::{
+    app::App,
+    commands::Commands,
+    idempotency::{self, key},
+};
 
 /// Requests of a batch.
 const MOST: usize = 50;
+
+/// So long after its beginning no more requests are carried out: those that were are to be told.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One that still goes on so long after that is given up, a little before the batch itself would be.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// The whole application, as it takes requests.
+#[derive(Clone)]
+pub(crate) struct Whole(pub(crate) Router);
 
 /// What each request takes over from the batch.
 const OF_ALL: [&str; 7] = [
@@ -35,7 +50,7 @@ const OF_ALL: [&str; 7] = [
 ];
 
 /// What is told of the headers of an answer.
-const TOLD: [&str; 8] = [
+const TOLD: [&str; 9] = [
     "etag",
     "idempotency-replayed",
     "location",
@@ -43,18 +58,22 @@ const TOLD: [&str; 8] = [
     "ratelimit-remaining",
     "ratelimit-reset",
     "retry-after",
+    "x-position",
     "x-request-id",
 ];
 
 pub(super) fn routes() -> Routes<App> {
-    Routes::of(include_str!("batch.rs")).post("/v1/batch", batch)
+    Routes::of(include_str!("batch.rs")).post("/v1/batch", batch).or(|operation| {
+        idempotency::describe(operation);
+        operation.may_be_known();
+    })
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Batch {
     /// 1 to 50, carried out in this order.
-    requests: Each<One>,
+    requests: Vec<One>,
 }
 
 /// One of the requests.
@@ -111,21 +130,22 @@ struct Outcome {
 
 /// Carries out several requests.
 async fn batch(
-    State(app): State<App>,
+    State(commands): State<Commands>,
+    Extension(Whole(router)): Extension<Whole>,
     info: RequestInfo,
     headers: HeaderMap,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     body: Json<Batch>,
 ) -> Result<Answer<Vec<Outcome>>, Error> {
     let requests = body.good()?.requests;
-    let mut wrong = requests.wrong("requests");
+    let mut wrong = Vec::new();
     if !(1..=MOST).contains(&requests.len()) {
         wrong.push(Detail::new("requests", "must be 1 to 50 requests"));
     }
     let peer = peer.map(|Extension(peer)| peer);
     let all = Common { headers: &headers, peer, id: &info.request_id, key: key(&headers)? };
     let mut made = Vec::with_capacity(requests.len());
-    for (index, one) in requests.into_entries() {
+    for (index, one) in requests.into_iter().enumerate() {
         match all.request(index, one) {
             Ok(request) => made.push(request),
             Err(details) => wrong.extend(details),
@@ -135,10 +155,20 @@ async fn batch(
     if !wrong.is_empty() {
         return Err(Error::validation(wrong));
     }
-    let router = app.router();
+    let until = Instant::now() + PATIENCE;
     let mut outcomes = Vec::with_capacity(made.len());
     for request in made {
-        outcomes.push(carry_out(router.clone(), request).await?);
+        let carried_out = async {
+            if Instant::now() >= until {
+                return None;
+            }
+            let carrying_out = carry_out(router.clone(), request);
+            tokio::time::timeout_at(until + GRACE, carrying_out).await.ok()
+        };
+        outcomes.push(match carried_out.await {
+            Some(outcome) => outcome?,
+            None => too_long(&commands, &info)?,
+        });
     }
     Answer::list(&outcomes, None)
 }
@@ -175,12 +205,17 @@ impl Common<'_> {
             let key = self.key.as_ref().filter(|_| !matches!(one.method, Verb::Get))?;
             Some(format!("{key}/{}", index + 1))
         });
+        if own_key.as_deref().is_some_and(|key| !idempotency::is_key(key)) {
+            let message =
+                "must be 1 to 255 visible ASCII characters, with the place of the request";
+            wrong.push(Detail::new(field("idempotency_key"), message));
+        }
         let own = [
             ("idempotency-key", "idempotency_key", own_key),
             ("if-match", "if_match", one.if_match),
             ("if-none-match", "if_none_match", one.if_none_match),
             ("x-min-position", "min_position", one.min_position),
-            ("x-request-id", "", Some(format!("{}.{}", self.id, index + 1))),
+            ("x-request-id", "", Some(format!("{:.60}.{}", self.id, index + 1))),
         ];
         for (header, name, value) in own {
             match value.map(HeaderValue::try_from) {
@@ -188,6 +223,7 @@ impl Common<'_> {
                 Some(Ok(value)) => {
                     headers.insert(HeaderName::from_static(header), value);
                 }
+                Some(Err(_)) if name == "idempotency_key" => {}
                 Some(Err(_)) => {
                     wrong.push(Detail::new(field(name), "must be visible ASCII characters"));
                 }
@@ -229,4 +265,19 @@ async fn carry_out(router: Router, request: Request<Body>) -> Result<Outcome, Er
     let text = if text.is_empty() { "null".to_owned() } else { text };
     let body = RawValue::from_string(text).map_err(Error::internal)?;
     Ok(Outcome { status: parts.status.as_u16(), headers, body })
+}
+
+/// What is told of a request that the batch had no time for.
+fn too_long(commands: &Commands, info: &RequestInfo) -> Result<Outcome, Error> {
+    let body = json!({
+        "success": false,
+        "error": {
+            "code": "BATCH_TOO_LONG",
+            "message": "the requests before took too long; send this one again",
+            "details": [],
+        },
+        "meta": { "timestamp": commands.clock.now(), "request_id": &*info.request_id },
+    });
+    let body = serde_json::value::to_raw_value(&body).map_err(Error::internal)?;
+    Ok(Outcome { status: 503, headers: BTreeMap::from([("retry-after", "1".to_owned())]), body })
 }

@@ -26,7 +26,7 @@ use crate::app::App;
 const EXAMPLES: &str = include_str!("../../../../docs/api/examples.json");
 
 /// What every failure of a status means.
-const FAILURES: [(u16, &str); 14] = [
+const FAILURES: [(u16, &str); 13] = [
     (400, "The request is malformed or invalid; every bad field is named at once."),
     (401, "Who calls is not known."),
     (403, "Who calls may not do this."),
@@ -39,7 +39,6 @@ const FAILURES: [(u16, &str); 14] = [
     (422, "The idempotency key was used for another request."),
     (429, "The caller came too often; `Retry-After` says when to come back."),
     (500, "It is our fault; the request id finds it in our log."),
-    (502, "Somebody whom we asked failed."),
     (503, "Not now; `Retry-After` says when to come back."),
 ];
 
@@ -47,6 +46,7 @@ pub(super) fn routes() -> Routes<App> {
     Routes::of(include_str!("document.rs"))
         .get("/openapi.json", openapi)
         .get("/docs", page)
+        .get("/docs/", index)
         .get("/docs/{*file}", file)
 }
 
@@ -102,14 +102,23 @@ async fn page() -> Page {
     Page
 }
 
-/// A file of the page to try the interface.
+/// The page to try the interface.
+async fn index() -> Result<Whole, Error> {
+    served("index.html")
+}
+
+/// A file of that page.
 async fn file(Path(file): Path<String>) -> Result<Whole, Error> {
+    served(&file)
+}
+
+fn served(file: &str) -> Result<Whole, Error> {
     static CONFIG: OnceLock<Arc<Config<'static>>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
         let config = Config::new(["/openapi.json"]).persist_authorization(false);
         Arc::new(config.try_it_out_enabled(true))
     });
-    let found = utoipa_swagger_ui::serve(&file, config.clone()).map_err(Error::internal)?;
+    let found = utoipa_swagger_ui::serve(file, config.clone()).map_err(Error::internal)?;
     let found = found.ok_or_else(|| Error::not_found("page"))?;
     Ok(Whole { kind: found.content_type, bytes: found.bytes.into_owned().into() })
 }
@@ -211,15 +220,15 @@ fn is_of(rule: &Rule, route: &Route) -> bool {
 /// What the door asks of a request.
 fn permit(rule: &Rule, operation: &mut Operation<'_>) {
     if rule.who != Who::Anyone || rule.heeds_token {
-        operation.fails(&[401, 403]);
+        operation.fails(&[401]);
     }
     if rule.takes != Takes::Nothing {
-        operation.fails(&[429]);
+        // Whoever names a client where nobody acts for one is told so.
+        operation.fails(&[400, 403, 429]);
     }
     if rule.for_clients {
         let text = "Of a coach: the client for whom they act.";
         operation.header("X-Acting-For", text, &json!({ "type": "string", "format": "uuid" }));
-        operation.fails(&[400]);
     }
     if !operation.is_command() && rule.path.starts_with("/v1/") {
         operation.reads();

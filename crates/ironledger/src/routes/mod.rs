@@ -5,17 +5,20 @@ mod admin;
 mod athletes;
 mod audit;
 mod auth;
-mod batch;
+pub(crate) mod batch;
 mod billing;
 mod coaching;
 pub(crate) mod document;
 mod exercises;
+mod folders;
 mod health;
 mod keys;
 mod log;
 mod models;
 mod oidc;
+mod others;
 pub(crate) mod permissions;
+mod routines;
 mod sessions;
 mod workouts;
 
@@ -42,6 +45,9 @@ use crate::{accounts::Arrival, app::App, commands::Origin, idempotency};
 pub(crate) fn all(app: &App) -> Routes<App> {
     let commands = workouts::routes()
         .merge(exercises::routes())
+        .merge(routines::routes())
+        .merge(folders::routes())
+        .merge(others::routes())
         .merge(athletes::routes())
         .merge(coaching::routes())
         .merge(auth::of_account())
@@ -64,6 +70,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(projections::coaching::routes())
         .merge(projections::history::routes())
         .merge(projections::records::routes())
+        .merge(projections::routines::routes())
         .merge(projections::stats::routes())
         .merge(projections::strength::routes())
 }

@@ -27,9 +27,10 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         // What the interface is.
         Rule::anyone(GET, "/openapi.json").takes(Takes::Nothing),
         Rule::anyone(GET, "/docs").takes(Takes::Nothing),
+        Rule::anyone(GET, "/docs/").takes(Takes::Nothing),
         Rule::anyone(GET, "/docs/{*file}").takes(Takes::Nothing),
-        // Each of its requests comes through the door by itself.
-        Rule::anyone(POST, "/v1/batch").takes(Takes::Nothing),
+        // Each of its requests comes through the door by itself; this is for carrying them there.
+        Rule::anyone(POST, "/v1/batch").for_clients(),
         // Coming in.
         Rule::anyone(POST, "/v1/auth/register").takes(Takes::Mail),
         Rule::anyone(POST, "/v1/auth/login"),
@@ -80,6 +81,22 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         trains(DELETE, "/v1/workouts/{id}/sets/{set}"),
         trains(POST, "/v1/workouts/{id}/sets/{set}/confirm"),
         trains(PUT, "/v1/workouts/{id}/exercises/{exercise}"),
+        // Plans for it.
+        reads("/v1/routines"),
+        trains(POST, "/v1/routines"),
+        reads("/v1/routines/liked"),
+        reads("/v1/routines/{id}"),
+        trains(PATCH, "/v1/routines/{id}"),
+        trains(DELETE, "/v1/routines/{id}"),
+        reads("/v1/routines/folders"),
+        trains(POST, "/v1/routines/folders"),
+        trains(PATCH, "/v1/routines/folders/{folder}"),
+        trains(DELETE, "/v1/routines/folders/{folder}"),
+        reads("/v1/athletes/{athlete}/routines"),
+        reads("/v1/athletes/{athlete}/routines/{routine}"),
+        trains(POST, "/v1/athletes/{athlete}/routines/{routine}/copy"),
+        trains(PUT, "/v1/athletes/{athlete}/routines/{routine}/like"),
+        trains(DELETE, "/v1/athletes/{athlete}/routines/{routine}/like"),
         // What came of it.
         reads("/v1/history"),
         reads("/v1/records"),

@@ -45,7 +45,7 @@ async fn start(
     origin: Origin,
     body: Json<StartWorkout>,
 ) -> Result<Created<represent::Workout>, Error> {
-    let body = body.good_or_judged(async |body| commands.judge_start(&body)).await?;
+    let body = body.good_or_judged(async |body| commands.judge_start(&origin, &body).await).await?;
     let (commands, origin) = (&commands, &origin);
     let show = |id, loaded| async move {
         let answer = whole(commands, origin, id, loaded).await?;
@@ -61,7 +61,9 @@ async fn record(
     origin: Origin,
     body: Json<RecordWorkouts>,
 ) -> Result<Accepted<Vec<RecordedWorkout>>, Error> {
-    commands.record_workouts(&origin, body.good()?).await.map(Accepted)
+    let judge = async |body| commands.judge_workouts(&origin, body).await;
+    let body = body.good_or_judged(judge).await?;
+    commands.record_workouts(&origin, body).await.map(Accepted)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -69,6 +69,9 @@ fn event(
         StreamKind::Records => "`records-<athlete id>`",
         StreamKind::Account => "`account-<athlete id>`",
         StreamKind::Coaching => "`coaching-<athlete id>`",
+        StreamKind::Routine => "`routine-<routine id>`",
+        StreamKind::Folders => "`folders-<athlete id>`",
+        StreamKind::Likes => "`likes-<athlete id>`",
         StreamKind::Other(_) => return Err("a type of a stream that is not known".into()),
     };
     writeln!(page, "\n## {}\n{meaning}\n", kind.name)?;

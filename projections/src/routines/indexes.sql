@@ -1,0 +1,1 @@
+create index likes_of on likes (liked, routine);

@@ -1,0 +1,108 @@
+//! `GET /v1/routines` and `GET /v1/routines/liked`.
+
+use std::borrow::Cow;
+
+use axum::extract::{FromRef, State};
+use events::{FolderId, Weekday};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use web::{Answer, Cursor, Error, Limit, Query, Routes};
+
+use super::{
+    Routines,
+    query::{self, Own, Page, Place, Shared, Wanted},
+};
+use crate::{Context, context::Reading};
+
+/// The routes of routines.
+pub fn routes<S>() -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Context: FromRef<S>,
+{
+    Routes::of(include_str!("routes.rs")).get("/v1/routines", list).get("/v1/routines/liked", liked)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    folder: Option<InFolder>,
+    day: Option<Weekday>,
+    cursor: Option<Cursor<Place>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// In a folder, or in none.
+#[derive(Debug)]
+struct InFolder(Option<FolderId>);
+
+impl<'de> Deserialize<'de> for InFolder {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let wrong = |_| de::Error::custom("must be the id of a folder, or none");
+        text.parse().map(|folder| Self(Some(folder))).map_err(wrong)
+    }
+}
+
+impl JsonSchema for InFolder {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "InFolder".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "The id of a folder, or none." })
+    }
+}
+
+/// The caller's routines, newest first.
+async fn list(
+    State(context): State<Context>,
+    reading: Reading,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Vec<Own>>, Error> {
+    context.wait::<Routines>(&reading).await?;
+    let (owner, partition) = (reading.owner, reading.partition);
+    let wanted = Wanted {
+        folder: query.folder.map(|folder| folder.0),
+        day: query.day,
+        after: query.cursor.map(|cursor| cursor.0),
+        limit: query.limit.0,
+    };
+    query::own(&context, owner, partition, &wanted).await?.answer()
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LikedQuery {
+    cursor: Option<Cursor<Place>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// What the caller likes and may still see, the last liked first.
+async fn liked(
+    State(context): State<Context>,
+    reading: Reading,
+    Query(query): Query<LikedQuery>,
+) -> Result<Answer<Vec<Shared>>, Error> {
+    context.wait::<Routines>(&reading).await?;
+    let (athlete, partition) = (reading.owner, reading.partition);
+    let after = query.cursor.map(|cursor| cursor.0);
+    query::liked(&context, athlete, partition, after, query.limit.0).await?.answer()
+}
+
+impl<T: Serialize + JsonSchema> Page<T> {
+    /// As a list.
+    pub fn answer(self) -> Result<Answer<Vec<T>>, Error> {
+        let next = self.next.map(|place| Cursor(place).encode());
+        Ok(Answer::list(&self.entries, next)?.at(self.position))
+    }
+}
