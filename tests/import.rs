@@ -98,11 +98,13 @@ impl Import {
         Outcome { status, said }
     }
 
-    /// How many events the log has, and the last position of each partition.
+    /// How many events the log has besides announcements, which come when they come, and the last
+    /// position of each partition.
     async fn log(&self) -> (i64, Positions) {
         let pool = sqlx::PgPool::connect(&self.app.database.owner_url()).await.expect("a pool");
         let rows: Vec<(i16, i64, i64)> = sqlx::query_as(
-            "select partition, max(position), count(*) from log.events group by partition",
+            "select partition, max(position), count(*) filter (where stream_kind <> 6)
+             from log.events group by partition",
         )
         .fetch_all(&pool)
         .await

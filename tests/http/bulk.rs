@@ -135,35 +135,25 @@ async fn everything_wrong_is_named_at_once_and_nothing_is_recorded() {
         set["id"] = json!(id);
     }
     let empty = json!({ "started_at": "2026-01-07T07:00:00", "sets": [] });
-    let refused = athlete.post(BULK, bulk([bad.clone(), late, twice, empty])).await;
+    let refused = athlete.post(BULK, bulk([bad, late, twice, empty])).await;
     let refused = refused.refused(400, "VALIDATION_ERROR");
-    let mut fields = refused.error_fields();
-    fields.sort_unstable();
     assert_eq!(
-        fields,
+        refused.error_fields(),
         [
             "workouts[0].rating",
-            "workouts[1].completed_at",
-            "workouts[1].exercises[0].exercise",
-            "workouts[1].exercises[1].form_score",
-            "workouts[2].sets[1].id",
-            "workouts[3].completed_at",
-            "workouts[3].started_at",
-        ]
-    );
-    bad["rating"] = json!(5);
-    let refused = athlete.post(BULK, bulk([bad])).await.refused(400, "VALIDATION_ERROR");
-    let mut fields = refused.error_fields();
-    fields.sort_unstable();
-    assert_eq!(
-        fields,
-        [
             "workouts[0].sets[1].distance_metres",
             "workouts[0].sets[1].weight",
             "workouts[0].sets[2].number",
             "workouts[0].sets[2].x",
             "workouts[0].sets[3].exercise",
             "workouts[0].sets[4]",
+            "workouts[1].completed_at",
+            "workouts[1].exercises[0].exercise",
+            "workouts[1].exercises[1].exercise",
+            "workouts[1].exercises[1].form_score",
+            "workouts[2].sets[1].id",
+            "workouts[3].completed_at",
+            "workouts[3].started_at",
         ]
     );
     let fields = async |said: Value| {

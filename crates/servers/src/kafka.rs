@@ -257,9 +257,10 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-# A killed broker is taken back when its last session is over.
+# A killed broker is taken back when its last session is over. One that only had no turn for seconds, as
+# beside builds and tests on few cores, is not to lose its session by that.
 broker.heartbeat.interval.ms=250
-broker.session.timeout.ms=2000
+broker.session.timeout.ms=6000
 # One consumer more is noticed at once, one less within a second if it asks for that.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000

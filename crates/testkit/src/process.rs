@@ -26,9 +26,9 @@ pub const SECRETS: [(&str, &str); 3] = [
 ];
 
 /// Whatever takes longer has failed.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Waits until there is what a condition looks for; panics after half a minute.
+/// Waits until there is what a condition looks for; panics after a minute.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {

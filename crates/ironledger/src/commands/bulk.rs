@@ -193,6 +193,9 @@ impl Commands {
         }
         wrong.extend(given_twice(&planned));
         let drafts = self.drafts(origin, &planned, now, &mut wrong).await?;
+        // Of a field that is wrong in two ways, one is enough to be told.
+        let mut told = HashSet::new();
+        wrong.retain(|detail| told.insert(detail.field.clone()));
         if wrong.is_empty() { Ok((planned, drafts)) } else { Err(Error::validation(wrong)) }
     }
 
