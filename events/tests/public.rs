@@ -127,6 +127,10 @@ fn faults(root: &Value, schema: &Value, value: &Value) -> Vec<String> {
                 }
                 true
             }
+            "uniqueItems" => {
+                let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+                entries.iter().enumerate().all(|(at, entry)| !entries[..at].contains(entry))
+            }
             "anyOf" | "oneOf" => {
                 said.as_array().unwrap().iter().any(|one| faults(root, one, value).is_empty())
             }
