@@ -145,6 +145,10 @@ impl<P: Projection> Projector<P> {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let step = async {
+                // Partitions may be ours before the tables are there.
+                if net.prepared.is_none() {
+                    self.look(&mut net, &shares).await?;
+                }
                 if !net.behind.is_empty() {
                     let behind: Vec<Partition> = net.behind.iter().copied().collect();
                     // After a page that is not full, Kafka has the rest: under load there is no end
