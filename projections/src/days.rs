@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use domain::days::begins;
 use events::{TimeZone, Timestamp};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 /// One end of a span of time: an instant, or a local day of the athlete.
@@ -48,22 +47,10 @@ impl<'de> Deserialize<'de> for Edge {
     }
 }
 
-impl JsonSchema for Edge {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Edge".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "examples": ["2026-01-31"],
-            "description": "A local day of the athlete, or an RFC 3339 time with an offset.",
-        })
-    }
-}
+web::looks_like! { Edge: {
+    "type": "string", "examples": ["2026-01-31"],
+    "description": "A local day of the athlete, or an RFC 3339 time with an offset.",
+} }
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,7 @@ use crate::{
     access_log::AccessLog,
     accounts::{Accounts, Revoking, With},
     commands::{Commands, Usuals},
-    routes::{self, batch::Whole, permissions},
+    routes::{self, batch::Application, permissions},
     settings::{Secrets, Surroundings},
 };
 
@@ -189,7 +189,7 @@ impl App {
         let _hearing = self.revoking.hear(stop.clone());
         let _pruning = self.prune();
         let router = self.router();
-        let whole = Extension(Whole(router.clone()));
+        let whole = Extension(Application(router.clone()));
         let router = router.layer(whole).into_make_service_with_connect_info::<SocketAddr>();
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());

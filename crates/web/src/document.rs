@@ -313,6 +313,26 @@ fn without_null(schema: &mut Value) {
     }
 }
 
+/// Says what a type looks like in the document whose `Deserialize` is written by hand.
+#[macro_export]
+macro_rules! looks_like {
+    ($kind:ident: $schema:tt) => {
+        impl ::schemars::JsonSchema for $kind {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($kind).into()
+            }
+
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                ::schemars::json_schema!($schema)
+            }
+        }
+    };
+}
+
 /// The names of the fields of a schema, or of the entries of a list, behind references.
 pub(crate) fn fields_of(root: &Value, schema: &Value) -> BTreeSet<String> {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {

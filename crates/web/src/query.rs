@@ -6,7 +6,6 @@ use axum::{
     extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
     http::{Method, request::Parts},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de, de::DeserializeOwned};
 
 use crate::{Detail, Error, error::MOST_TOLD};
@@ -145,19 +144,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-impl JsonSchema for Limit {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "integer", "minimum": 1, "maximum": 100, "default": 20,
-            "description": "How many entries at most.",
-        })
-    }
-}
+crate::looks_like! { Limit: {
+    "type": "integer", "minimum": 1, "maximum": 100, "default": 20,
+    "description": "How many entries at most.",
+} }

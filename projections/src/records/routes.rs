@@ -9,7 +9,7 @@ use domain::{
 };
 use events::{ExerciseId, Measurement, Number, SetId, Timestamp, WeightUnit, WorkoutId};
 use rust_decimal::{Decimal, RoundingStrategy};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use web::{Answer, Detail, Error, Path, Query, Routes};
 
@@ -82,22 +82,10 @@ impl<'de> Deserialize<'de> for KindName {
     }
 }
 
-impl JsonSchema for KindName {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "KindName".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "examples": ["heaviest_weight", "at_reps_5"],
-            "description": "A kind of record.",
-        })
-    }
-}
+web::looks_like! { KindName: {
+    "type": "string", "examples": ["heaviest_weight", "at_reps_5"],
+    "description": "A kind of record.",
+} }
 
 fn word(kind: Kind) -> Cow<'static, str> {
     match kind {

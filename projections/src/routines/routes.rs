@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::extract::{FromRef, State};
 use events::{FolderId, Weekday};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use web::{Answer, Cursor, Error, Limit, Query, Routes};
 
@@ -48,19 +48,7 @@ impl<'de> Deserialize<'de> for InFolder {
     }
 }
 
-impl JsonSchema for InFolder {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "InFolder".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": "The id of a folder, or none." })
-    }
-}
+web::looks_like! { InFolder: { "type": "string", "description": "The id of a folder, or none." } }
 
 /// The caller's routines, newest first.
 async fn list(

@@ -10,7 +10,7 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use domain::{Streak, streak_of_days, streak_of_weeks, week_of};
 use events::{ExerciseId, Muscle, Number};
 use rust_decimal::Decimal;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use web::{Answer, Error, Path, Query, Routes};
 
@@ -51,22 +51,10 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-impl JsonSchema for Period {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Period".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "pattern": "^([1-9][0-9]{0,3}d|all)$", "examples": ["30d"],
-            "description": "So many local days up to today, 1d to 3660d, or all.",
-        })
-    }
-}
+web::looks_like! { Period: {
+    "type": "string", "pattern": "^([1-9][0-9]{0,3}d|all)$", "examples": ["30d"],
+    "description": "So many local days up to today, 1d to 3660d, or all.",
+} }
 
 /// A span of local days, both of them in it.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -74,10 +74,7 @@ impl Commands {
                 unseen,
             )
             .await;
-        match granted {
-            Ok(_) => Ok(decided.load(Ordering::Relaxed)),
-            Err(Failure::Refused(error)) => Err(error),
-            Err(Failure::Stale(_)) => Err(Error::stale(&())),
-        }
+        granted.map_err(Failure::of_new)?;
+        Ok(decided.load(Ordering::Relaxed))
     }
 }

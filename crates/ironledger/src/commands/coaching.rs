@@ -145,11 +145,8 @@ impl Commands {
         let decide =
             |loaded: &Loaded<Coaching>, _| decide(loaded.state.as_ref().unwrap_or(&nothing));
         let show = async |_: Arc<Loaded<Coaching>>| show();
-        match self.execute(&self.coachings, origin, stream, None, decide, show).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure::Refused(error)) => Err(error),
-            Err(Failure::Stale(_)) => Err(Error::stale(&())),
-        }
+        let done = self.execute(&self.coachings, origin, stream, None, decide, show).await;
+        done.map_err(Failure::of_new)
     }
 
     async fn coaching(&self, (athlete, partition): Side) -> Result<Arc<Loaded<Coaching>>, Error> {

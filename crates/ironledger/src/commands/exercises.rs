@@ -85,11 +85,7 @@ impl Commands {
                 |loaded| show(id, loaded),
             )
             .await;
-        match done {
-            Ok(answer) => Ok(answer),
-            Err(Failure::Refused(error)) => Err(error),
-            Err(Failure::Stale(_)) => Err(Error::conflict("STALE", "the exercises have changed")),
-        }
+        done.map_err(Failure::of_new)
     }
 
     /// The athlete's own exercises as the log has them now.

@@ -22,8 +22,7 @@ use events::{
     Actor, AthleteId, Channel, DecodeError, Event, Metadata, Partition, Stream, Timestamp, Version,
 };
 use log::{
-    Append, AppendError, Appended, ClientId, Clock, Keep, Log, NewEvent, Positions, Random,
-    ReadError, Write,
+    Append, AppendError, Appended, ClientId, Clock, Keep, Log, NewEvent, Random, ReadError, Write,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -100,6 +99,34 @@ pub(crate) enum Failure<S> {
 impl<S> From<Error> for Failure<S> {
     fn from(error: Error) -> Self {
         Self::Refused(error)
+    }
+}
+
+impl<S> Failure<S> {
+    /// What the caller is told; of a stale command, what is there now. Where there is nothing that
+    /// `now` could show, or another's, nothing is stale.
+    pub(crate) async fn told<Now: Serialize>(
+        self,
+        what: &str,
+        now: impl AsyncFnOnce(Arc<Loaded<S>>) -> Result<Option<Now>, Error>,
+    ) -> Error {
+        let loaded = match self {
+            Self::Refused(error) => return error,
+            Self::Stale(loaded) => loaded,
+        };
+        match now(loaded).await {
+            Ok(Some(now)) => Error::stale(&now),
+            Ok(None) => Error::not_found(what),
+            Err(error) => error,
+        }
+    }
+
+    /// The same where something is made, which is not there to be shown.
+    pub(crate) fn of_new(self) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Stale(_) => Error::stale(&()),
+        }
     }
 }
 
@@ -257,8 +284,7 @@ async fn answered<S, T>(
     loaded: &Loaded<S>,
     shown: impl Future<Output = Result<Answer<T>, Error>>,
 ) -> Result<Answer<T>, Failure<S>> {
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(shown.await?.at(position))
+    Ok(shown.await?.at(loaded.positions()))
 }
 
 impl Origin {

@@ -125,11 +125,8 @@ impl Commands {
             Answer::ok(&Liked { owner, routine, liked })
         };
         let stream = Stream::likes(origin.athlete);
-        match self.execute(&self.likes, origin, stream, None, decide, show).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure::Refused(error)) => Err(error),
-            Err(Failure::Stale(_)) => Err(Error::stale(&())),
-        }
+        let done = self.execute(&self.likes, origin, stream, None, decide, show).await;
+        done.map_err(Failure::of_new)
     }
 
     /// Copies a routine that the athlete may see; `show` gets the id of the copy too, and the exercises of

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use events::{AthleteId, Epoch, Event, Partition, Position, Stream, Version};
-use log::{Appended, ClientId, Log};
+use log::{Appended, ClientId, Log, Positions};
 use moka::future::Cache;
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
@@ -35,6 +35,13 @@ pub(crate) struct Loaded<S> {
 pub(crate) struct Made {
     pub(crate) version: Version,
     pub(crate) fingerprint: [u8; 16],
+}
+
+impl<S> Loaded<S> {
+    /// Where on the log it stands.
+    pub(crate) fn positions(&self) -> Positions {
+        Positions::one(self.epoch, self.partition, self.position)
+    }
 }
 
 impl<S: State> Loaded<S> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{records::Performed, usual::Usual, workout::Workout};
 use events::{AthleteId, Event, ExerciseId, Measurement, SetId, SetKind, Stream, WorkoutId};
-use log::{Database, Positions};
+use log::Database;
 use moka::future::Cache;
 use projections::records::Records;
 use projector::{Progress, Projection};
@@ -126,8 +126,7 @@ impl Commands {
         }
         // Of an exercise that is new to records, they may not have heard yet: what was told before this
         // workout is waited for.
-        let told = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-        if let Err(error) = self.usuals.records.reach(&told, PATIENCE).await {
+        if let Err(error) = self.usuals.records.reach(&loaded.positions(), PATIENCE).await {
             tracing::debug!(%error, "records are not waited for any longer");
             return nothing;
         }

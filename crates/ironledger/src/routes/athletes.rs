@@ -8,7 +8,6 @@ use events::{
     AthleteId, BodyweightId, Experience, Goal, Notifications, Number, Personal, Privacy, Sex,
     Theme, TimeZone, Timestamp, Units, Weighing, WeightUnit,
 };
-use log::Positions;
 use projections::represent::{ShownWeight, show_weight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,8 +79,7 @@ async fn show(
 ) -> Result<Answer<Me>, Error> {
     let loaded = commands.profile(&origin).await?;
     let me = me(&commands, &origin, &loaded, query.unit).await?;
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(tagged(loaded.version, &me)?.at(position))
+    Ok(tagged(loaded.version, &me)?.at(loaded.positions()))
 }
 
 /// Changes the caller's profile.
@@ -106,12 +104,11 @@ async fn change(
             tagged(loaded.version, &me)
         }
     };
+    let now =
+        async |loaded: Arc<Loaded<Profile>>| me(&commands, &origin, &loaded, None).await.map(Some);
     let answer = match commands.change_profile(&origin, body, show).await {
         Ok(answer) => answer,
-        Err(Failure::Refused(error)) => return Err(error),
-        Err(Failure::Stale(loaded)) => {
-            return Err(Error::stale(&me(&commands, &origin, &loaded, None).await?));
-        }
+        Err(failure) => return Err(failure.told("athlete", now).await),
     };
     if wish != Patch::Keep {
         let_go(&commands, &accounts, &origin).await?;
@@ -201,8 +198,7 @@ async fn measurements(
     let last = all.last().filter(|_| more);
     let place = |last: &Measurement| Place { measured_at: last.measured_at, id: last.id };
     let next = last.map(|last| Cursor(place(last)).encode());
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(Answer::list(&all, next)?.at(position))
+    Ok(Answer::list(&all, next)?.at(loaded.positions()))
 }
 
 /// One weighing.
@@ -215,8 +211,7 @@ async fn measurement(
     let loaded = commands.body(&origin).await?;
     let found = one(loaded.state.as_ref(), id, query.unit);
     let found = found.ok_or_else(|| Error::not_found("measurement"))?;
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(tagged(loaded.version, &found)?.at(position))
+    Ok(tagged(loaded.version, &found)?.at(loaded.positions()))
 }
 
 /// Notes a weighing.
@@ -234,8 +229,7 @@ async fn measure(
     let judge = async |body| commands.judge_measure(&origin, &body).await;
     let body = body.good_or_judged(judge).await?;
     let done = commands.measure(&origin, body, show).await;
-    let stale = |_: &Loaded<Body>| Error::conflict("STALE", "other weighings were noted meanwhile");
-    or_stale(done, stale).map(Created)
+    done.map(Created).map_err(Failure::of_new)
 }
 
 /// Corrects a weighing; what followed from it follows.
@@ -252,7 +246,7 @@ async fn correct(
     let judge = async |body| commands.judge_remeasure(&origin, id, &body).await;
     let body = body.good_or_judged(judge).await?;
     let done = commands.correct_measurement(&origin, id, body, show).await;
-    or_stale(done, |loaded| stale(id, loaded))
+    or_stale(id, done).await
 }
 
 /// Removes a weighing: `null` is what is left of it.
@@ -265,22 +259,18 @@ async fn remove(
         tagged(loaded.version, &one(loaded.state.as_ref(), id, None))
     };
     let done = commands.remove_measurement(&origin, id, show).await;
-    or_stale(done, |loaded| stale(id, loaded))
+    or_stale(id, done).await
 }
 
-fn stale(id: BodyweightId, loaded: &Loaded<Body>) -> Error {
-    let now = one(loaded.state.as_ref(), id, None);
-    now.map_or_else(|| Error::not_found("measurement"), |now| Error::stale(&now))
-}
-
-fn or_stale<T>(
+/// What the caller is told of a weighing; of a stale command, what it is now.
+async fn or_stale<T>(
+    id: BodyweightId,
     done: Result<Answer<T>, Failure<Body>>,
-    stale: impl Fn(&Loaded<Body>) -> Error,
 ) -> Result<Answer<T>, Error> {
+    let now = async |loaded: Arc<Loaded<Body>>| Ok(one(loaded.state.as_ref(), id, None));
     match done {
         Ok(answer) => Ok(answer),
-        Err(Failure::Refused(error)) => Err(error),
-        Err(Failure::Stale(loaded)) => Err(stale(&loaded)),
+        Err(failure) => Err(failure.told("measurement", now).await),
     }
 }
 

@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(7);
 
 /// The whole application, as it takes requests.
 #[derive(Clone)]
-pub(crate) struct Whole(pub(crate) Router);
+pub(crate) struct Application(pub(crate) Router);
 
 /// What each request takes over from the batch.
 const OF_ALL: [&str; 7] = [
@@ -131,7 +131,7 @@ struct Outcome {
 /// Carries out several requests.
 async fn batch(
     State(commands): State<Commands>,
-    Extension(Whole(router)): Extension<Whole>,
+    Extension(Application(router)): Extension<Application>,
     info: RequestInfo,
     headers: HeaderMap,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,

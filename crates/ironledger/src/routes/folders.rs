@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use domain::folders::Folders;
 use events::FolderId;
-use log::Positions;
 use schemars::JsonSchema;
 use serde::Serialize;
 use web::{Answer, Created, Error, Json, Path, Routes};
@@ -45,8 +44,7 @@ async fn list(
     let folders = loaded.state.iter().flat_map(Folders::all);
     let folders = folders.map(|(id, name)| Folder { id, name: name.clear().cloned() });
     let folders: Vec<Folder> = folders.collect();
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(Answer::list(&folders, None)?.at(position))
+    Ok(Answer::list(&folders, None)?.at(loaded.positions()))
 }
 
 /// Makes a folder.
@@ -59,8 +57,7 @@ async fn create(
         Ok(there(id, &loaded)?.created(format!("/v1/routines/folders/{id}")))
     };
     let done = commands.create_folder(&origin, body.good()?, show).await;
-    let stale = |_: &Loaded<Folders>| Error::conflict("STALE", "other folders were made meanwhile");
-    or_stale(done, stale).map(Created)
+    done.map(Created).map_err(Failure::of_new)
 }
 
 /// Renames a folder.
@@ -72,7 +69,7 @@ async fn rename(
 ) -> Result<Answer<Folder>, Error> {
     let show = |loaded: Arc<Loaded<Folders>>| async move { there(id, &loaded) };
     let done = commands.rename_folder(&origin, id, body.good()?, show).await;
-    or_stale(done, |loaded| stale(id, loaded))
+    or_stale(id, done).await
 }
 
 /// Deletes a folder; its routines are in none then, and `null` is what is left of it.
@@ -84,7 +81,7 @@ async fn delete(
     let show =
         |loaded: Arc<Loaded<Folders>>| async move { tagged(loaded.version, &one(id, &loaded)) };
     let done = commands.delete_folder(&origin, id, show).await;
-    or_stale(done, |loaded| stale(id, loaded))
+    or_stale(id, done).await
 }
 
 /// The folder after a command.
@@ -97,17 +94,14 @@ fn one(id: FolderId, loaded: &Loaded<Folders>) -> Option<Folder> {
     Some(Folder { id, name: name.clear().cloned() })
 }
 
-fn stale(id: FolderId, loaded: &Loaded<Folders>) -> Error {
-    one(id, loaded).map_or_else(|| Error::not_found("folder"), |now| Error::stale(&now))
-}
-
-fn or_stale<T>(
+/// What the caller is told of a folder; of a stale command, what it is now.
+async fn or_stale<T>(
+    id: FolderId,
     done: Result<Answer<T>, Failure<Folders>>,
-    stale: impl Fn(&Loaded<Folders>) -> Error,
 ) -> Result<Answer<T>, Error> {
+    let now = async |loaded: Arc<Loaded<Folders>>| Ok(one(id, &loaded));
     match done {
         Ok(answer) => Ok(answer),
-        Err(Failure::Refused(error)) => Err(error),
-        Err(Failure::Stale(loaded)) => Err(stale(&loaded)),
+        Err(failure) => Err(failure.told("folder", now).await),
     }
 }

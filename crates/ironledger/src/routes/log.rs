@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::extract::{RawQuery, State};
 use events::{AthleteId, Partition, Stream, Timestamp};
 use log::{Filter, Found, Place};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use web::{Answer, Caller, Cursor, Detail, Error, Limit, Query, Routes};
 
@@ -117,63 +117,15 @@ impl<'de> Deserialize<'de> for Types {
     }
 }
 
-impl JsonSchema for Number {
-    fn inline_schema() -> bool {
-        true
-    }
+web::looks_like! { Number: { "type": "integer", "minimum": 0, "maximum": 32767 } }
 
-    fn schema_name() -> Cow<'static, str> {
-        "Number".into()
-    }
+web::looks_like! { Name: {
+    "type": "string", "examples": ["workout-01890a5d-ac96-774b-bcce-b302099a8057"],
+} }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 0, "maximum": 32767 })
-    }
-}
+web::looks_like! { Instant: { "type": "string", "format": "date-time" } }
 
-impl JsonSchema for Name {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Name".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "examples": ["workout-01890a5d-ac96-774b-bcce-b302099a8057"],
-        })
-    }
-}
-
-impl JsonSchema for Instant {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Instant".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
-    }
-}
-
-impl JsonSchema for Types {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Types".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "examples": ["SetLogged,SetRemoved"],
-            "description": "Names of event types, with commas between, or the parameter again.",
-        })
-    }
-}
+web::looks_like! { Types: {
+    "type": "string", "examples": ["SetLogged,SetRemoved"],
+    "description": "Names of event types, with commas between, or the parameter again.",
+} }

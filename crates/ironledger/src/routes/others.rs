@@ -4,7 +4,6 @@
 use axum::extract::State;
 use domain::routines::Routine;
 use events::{AthleteId, RoutineId, WeightUnit};
-use log::Positions;
 use projections::{
     Context, Reading,
     plans::{self, Planned},
@@ -15,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use web::{Answer, Created, Cursor, Error, Json, Limit, Path, Query, Routes};
 
 use super::{
-    routines::{made, or_refused, plan},
+    routines::{made, plan},
     tagged,
 };
 use crate::{
     accounts::Accounts,
     app::App,
     commands::{
-        Commands, Origin,
+        Commands, Failure, Origin,
         coaching::Side,
         others::{CopyRoutine, Liked},
     },
@@ -110,8 +109,7 @@ async fn show(
         exercises: plan(details, theirs.as_ref().and_then(|own| own.state.as_ref()), query.unit),
         liked: likes.state.as_ref().is_some_and(|likes| likes.has(athlete, id)),
     };
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(tagged(loaded.version, &shown)?.at(position))
+    Ok(tagged(loaded.version, &shown)?.at(loaded.positions()))
 }
 
 /// Makes a routine of the caller's own from one that they see.
@@ -127,7 +125,7 @@ async fn copy(
     let (commands, origin) = (&commands, &origin);
     let show = |id, loaded, own| async move { made(commands, origin, id, loaded, own).await };
     let copied = commands.copy_routine(origin, owner, id, body, show).await;
-    or_refused(commands, origin, None, copied).await.map(Created)
+    copied.map(Created).map_err(Failure::of_new)
 }
 
 /// Likes a routine that the caller sees; twice is once.

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::extract::State;
 use domain::{exercises::Exercises, routines::Routine};
 use events::{CopiedFrom, FolderId, RoutineDetails, RoutineId, Weekday, WeightUnit};
-use log::Positions;
 use projections::plans::{self, Planned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,7 +62,7 @@ async fn create(
     let (commands, origin) = (&commands, &origin);
     let show = |id, loaded| async move { made(commands, origin, id, loaded, None).await };
     let created = commands.create_routine(origin, body, show).await;
-    or_refused(commands, origin, None, created).await.map(Created)
+    created.map(Created).map_err(Failure::of_new)
 }
 
 /// A routine with all that it says.
@@ -77,8 +76,7 @@ async fn show(
     let view = View { unit: query.unit, own: None };
     let routine = represented(&commands, &origin, id, &loaded, view).await?;
     let routine = routine.ok_or_else(|| Error::not_found("routine"))?;
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(tagged(loaded.version, &routine)?.at(position))
+    Ok(tagged(loaded.version, &routine)?.at(loaded.positions()))
 }
 
 /// Changes a routine.
@@ -92,7 +90,7 @@ async fn change(
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
     let changed = commands.change_routine(&origin, id, body, show).await;
-    or_refused(&commands, &origin, Some(id), changed).await
+    or_stale(&commands, &origin, id, changed).await
 }
 
 /// Throws a routine away: `null` is what is left of it.
@@ -109,7 +107,7 @@ async fn delete(
         }
     };
     let deleted = commands.delete_routine(&origin, id, show).await;
-    or_refused(&commands, &origin, Some(id), deleted).await
+    or_stale(&commands, &origin, id, deleted).await
 }
 
 /// A routine that was just made; `own` are the exercises of its owner's own, where the log does not have
@@ -146,22 +144,19 @@ async fn whole(
     tagged(loaded.version, &routine.ok_or_else(|| Error::not_found("routine"))?)
 }
 
-/// What the caller of a command is told; of a stale one, what is there now.
-pub(super) async fn or_refused<T>(
+/// What the caller is told of a routine; of a stale command, what it is now.
+async fn or_stale<T>(
     commands: &Commands,
     origin: &Origin,
-    id: Option<RoutineId>,
-    outcome: Result<Answer<T>, Failure<Routine>>,
+    id: RoutineId,
+    done: Result<Answer<T>, Failure<Routine>>,
 ) -> Result<Answer<T>, Error> {
-    match outcome {
+    let now = async |loaded: Arc<Loaded<Routine>>| {
+        represented(commands, origin, id, &loaded, View::default()).await
+    };
+    match done {
         Ok(answer) => Ok(answer),
-        Err(Failure::Refused(error)) => Err(error),
-        Err(Failure::Stale(loaded)) => {
-            let Some(id) = id else { return Err(Error::stale(&())) };
-            let routine = represented(commands, origin, id, &loaded, View::default()).await?;
-            // What is not there, or another's, is not stale.
-            Err(routine.map_or_else(|| Error::not_found("routine"), |now| Error::stale(&now)))
-        }
+        Err(failure) => Err(failure.told("routine", now).await),
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use domain::{Totals, workout::Workout};
 use events::{ExerciseId, SetId, WeightUnit, WorkoutId};
-use log::Positions;
 use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +51,7 @@ async fn start(
         Ok(answer.created(format!("/v1/workouts/{id}")))
     };
     let started = commands.start_workout(origin, body, show).await;
-    or_refused(commands, origin, None, started).await.map(Created)
+    started.map(Created).map_err(Failure::of_new)
 }
 
 /// Records whole workouts, all of them or none.
@@ -82,8 +81,7 @@ async fn show(
     let loaded = commands.workout(&origin, id).await?;
     let workout = represented(&commands, &origin, id, &loaded, query.unit).await?;
     let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
-    let position = Positions::one(loaded.epoch, loaded.partition, loaded.position);
-    Ok(tagged(loaded.version, &workout)?.at(position))
+    Ok(tagged(loaded.version, &workout)?.at(loaded.positions()))
 }
 
 /// Changes what is said about a workout.
@@ -97,7 +95,7 @@ async fn change(
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
     let changed = commands.change_workout(&origin, id, body, show).await;
-    or_refused(&commands, &origin, Some(id), changed).await
+    or_stale(&commands, &origin, id, changed).await
 }
 
 /// Completes a workout.
@@ -111,7 +109,7 @@ async fn complete(
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
     let completed = commands.complete_workout(&origin, id, body, show).await;
-    or_refused(&commands, &origin, Some(id), completed).await
+    or_stale(&commands, &origin, id, completed).await
 }
 
 /// Throws a workout away.
@@ -122,7 +120,7 @@ async fn discard(
 ) -> Result<Answer<represent::Workout>, Error> {
     let show = |loaded| whole(&commands, &origin, id, loaded);
     let discarded = commands.discard_workout(&origin, id, show).await;
-    or_refused(&commands, &origin, Some(id), discarded).await
+    or_stale(&commands, &origin, id, discarded).await
 }
 
 /// Logs a set.
@@ -140,7 +138,7 @@ async fn log_set(
         Ok(answer.created(format!("/v1/workouts/{id}/sets/{set}")))
     };
     let logged = commands.log_set(origin, id, body, show).await;
-    or_refused(commands, origin, Some(id), logged).await.map(Created)
+    or_stale(commands, origin, id, logged).await.map(Created)
 }
 
 /// Corrects a set.
@@ -154,7 +152,7 @@ async fn correct_set(
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| one_set(&commands, &origin, id, set, loaded);
     let corrected = commands.correct_set(&origin, id, set, body, show).await;
-    or_refused(&commands, &origin, Some(id), corrected).await
+    or_stale(&commands, &origin, id, corrected).await
 }
 
 /// Confirms a set that was found unusual.
@@ -165,7 +163,7 @@ async fn confirm_set(
 ) -> Result<Answer<SetAnswer>, Error> {
     let show = |loaded| one_set(&commands, &origin, id, set, loaded);
     let confirmed = commands.confirm_set(&origin, id, set, show).await;
-    or_refused(&commands, &origin, Some(id), confirmed).await
+    or_stale(&commands, &origin, id, confirmed).await
 }
 
 /// Removes a set.
@@ -176,7 +174,7 @@ async fn remove_set(
 ) -> Result<Answer<SetAnswer>, Error> {
     let show = |loaded| one_set(&commands, &origin, id, set, loaded);
     let removed = commands.remove_set(&origin, id, set, show).await;
-    or_refused(&commands, &origin, Some(id), removed).await
+    or_stale(&commands, &origin, id, removed).await
 }
 
 /// Notes something of an exercise of a workout.
@@ -190,7 +188,7 @@ async fn note_exercise(
     let body = body.good_or_judged(judge).await?;
     let show = |loaded| whole(&commands, &origin, id, loaded);
     let noted = commands.note_exercise(&origin, id, &exercise, body, show).await;
-    or_refused(&commands, &origin, Some(id), noted).await
+    or_stale(&commands, &origin, id, noted).await
 }
 
 /// What a command about one set answers: the set, and how the workout stands with it.
@@ -240,22 +238,17 @@ async fn one_set(
     Ok(Answer::ok(&answer)?.version(loaded.version))
 }
 
-/// What the caller of a command is told; of a stale one, what is there now.
-async fn or_refused<T>(
+/// What the caller is told of a workout; of a stale command, what it is now.
+async fn or_stale<T>(
     commands: &Commands,
     origin: &Origin,
-    id: Option<WorkoutId>,
-    outcome: Result<Answer<T>, Failure<Workout>>,
+    id: WorkoutId,
+    done: Result<Answer<T>, Failure<Workout>>,
 ) -> Result<Answer<T>, Error> {
-    match outcome {
+    let now = async |loaded| represented(commands, origin, id, &loaded, None).await;
+    match done {
         Ok(answer) => Ok(answer),
-        Err(Failure::Refused(error)) => Err(error),
-        Err(Failure::Stale(loaded)) => {
-            let Some(id) = id else { return Err(Error::stale(&())) };
-            let workout = represented(commands, origin, id, &loaded, None).await?;
-            // What is not there, or another's, is not stale.
-            Err(workout.map_or_else(|| Error::not_found("workout"), |now| Error::stale(&now)))
-        }
+        Err(failure) => Err(failure.told("workout", now).await),
     }
 }
 
