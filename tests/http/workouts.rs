@@ -305,3 +305,31 @@ async fn if_match_refuses_what_is_stale() {
     let request = athlete.request(Method::PATCH, &nowhere).header("if-match", &stale);
     Answer::to(request.json(&json!({}))).await.refused(404, "NOT_FOUND");
 }
+
+#[tokio::test]
+async fn what_is_made_under_a_version_that_is_not_there_is_stale() {
+    let app = app().await;
+    let athlete = app.pro_athlete().await;
+    let exercise = json!({
+        "name": "Zercher Carry",
+        "equipment": "barbell",
+        "primary_muscles": ["quadriceps"],
+        "kind": "weight_distance",
+    });
+    let weighed = json!({ "bodyweight": { "value": 80, "unit": "kg" } });
+    for (path, body) in [
+        ("/v1/workouts", json!({})),
+        ("/v1/exercises", exercise),
+        ("/v1/athletes/me/measurements", weighed),
+        ("/v1/routines", json!({ "name": "Push" })),
+        ("/v1/routines/folders", json!({ "name": "Winter" })),
+    ] {
+        let make = |tag: Option<&str>| {
+            let request = athlete.request(Method::POST, path).json(&body);
+            tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))
+        };
+        let stale = Answer::to(make(Some("\"7-0\""))).await.refused(412, "STALE");
+        assert_eq!(stale.body["error"]["current"], Value::Null, "{path}");
+        Answer::to(make(None)).await.expect(201);
+    }
+}
