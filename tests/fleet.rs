@@ -266,7 +266,7 @@ async fn without_a_broker_commands_and_queries_go_on() {
     eventually("shares of the partitions in place of the group", async || {
         let holders: i64 = sqlx::query_scalar(
             "select count(distinct holder) from log.leases
-             where work = 'history_v5' and expires_at > clock_timestamp()
+             where work = 'history_v6' and expires_at > clock_timestamp()
              having count(*) = 16",
         )
         .fetch_optional(&mut owner)
@@ -303,7 +303,7 @@ async fn without_kafka_projectors_share_the_partitions() {
         eventually("fair shares", async || {
             let shares: Vec<i64> = sqlx::query_scalar(
                 "select count(*) from log.leases
-                 where work = 'history_v5' and expires_at > clock_timestamp()
+                 where work = 'history_v6' and expires_at > clock_timestamp()
                  group by holder order by 1",
             )
             .fetch_all(&mut owner)

@@ -3,7 +3,6 @@
 
 use std::{path::Path, process::ExitStatus};
 
-use log::Positions;
 use serde_json::{Value, json};
 use testkit::{
     api::{Client, bench},
@@ -98,35 +97,13 @@ impl Import {
         Outcome { status, said }
     }
 
-    /// How many events the log has besides announcements, which come when they come, and the last
-    /// position of each partition.
-    async fn log(&self) -> (i64, Positions) {
-        let pool = sqlx::PgPool::connect(&self.app.database.owner_url()).await.expect("a pool");
-        let rows: Vec<(i16, i64, i64)> = sqlx::query_as(
-            "select partition, max(position), count(*) filter (where stream_kind <> 6)
-             from log.events group by partition",
-        )
-        .fetch_all(&pool)
-        .await
-        .expect("the events");
-        let epoch: i64 = sqlx::query_scalar("select max(epoch) from log.epochs")
-            .fetch_one(&pool)
-            .await
-            .expect("the epoch");
-        let at = rows.iter().map(|(partition, position, _)| {
-            (events::Partition(*partition), events::Position(*position))
-        });
-        let positions = Positions { epoch: events::Epoch(epoch), at: at.collect() };
-        (rows.iter().map(|(_, _, count)| count).sum(), positions)
-    }
-
     async fn events(&self) -> i64 {
-        self.log().await.0
+        self.app.database.log_and_end().await.0
     }
 
     /// The workouts of the athlete, oldest first.
     async fn history(&self) -> Vec<Value> {
-        let (_, position) = self.log().await;
+        let (_, position) = self.app.database.log_and_end().await;
         let answer = self.athlete.history("limit=100", &position.to_string()).await;
         answer.list().iter().rev().cloned().collect()
     }

@@ -2,21 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use axum::{extract::FromRequestParts, http::request::Parts};
-use events::{AthleteId, Partition};
-use log::{Clock, Database, Keys, Positions};
+use log::{Clock, Database, Keys};
 use projector::{NotReached, Progress, Projection};
-use serde_json::json;
 use sqlx::PgPool;
-use web::{
-    Caller, Detail, Error,
-    document::{Input, Operation},
+use web::{Error, Redis};
+
+use crate::{
+    MODELS,
+    reading::{Cache, Reading},
 };
-
-use crate::MODELS;
-
-/// The header with the position that an answer is to stand at.
-const MIN_POSITION: &str = "x-min-position";
 
 /// How long a query waits for its model to reach the position that the caller asked for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,16 +24,19 @@ pub struct Context {
     pub keys: Keys,
     /// What is today.
     pub clock: Clock,
+    /// Answers that may be given again.
+    pub(crate) cache: Cache,
     progress: Arc<HashMap<&'static str, Progress>>,
 }
 
 impl Context {
     /// Queries on a database, of models whose projectors run elsewhere.
-    pub fn new(database: &Database, keys: Keys, clock: Clock) -> Self {
+    pub fn new(database: &Database, keys: Keys, clock: Clock, redis: Option<Redis>) -> Self {
         let elsewhere =
             MODELS.iter().map(|model| (model.schema, Progress::of(database, model.schema)));
         let progress = Arc::new(elsewhere.collect());
-        Self { pool: database.pool.clone(), keys, clock, progress }
+        let cache = Cache::new(redis);
+        Self { pool: database.pool.clone(), keys, clock, cache, progress }
     }
 
     /// The same, with models whose projectors run in this process and tell us without a detour.
@@ -66,40 +63,6 @@ impl Context {
             ),
             NotReached::Database(error) => database(error),
         })
-    }
-}
-
-/// Whose rows a request reads, and as of when at least.
-#[derive(Debug)]
-pub struct Reading {
-    pub(crate) owner: AthleteId,
-    pub(crate) partition: Partition,
-    min_position: Option<Positions>,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Reading {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let caller = Caller::from_request_parts(parts, state).await?;
-        let owner = AthleteId::new(caller.athlete).map_err(Error::internal)?;
-        let min_position = parts.headers.get(MIN_POSITION).map(|value| {
-            let position: Result<Positions, _> = value.to_str().unwrap_or_default().parse();
-            position.map_err(|error| {
-                Error::validation(vec![Detail::new("X-Min-Position", error.to_string())])
-            })
-        });
-        let min_position = min_position.transpose()?;
-        Ok(Self { owner, partition: Partition(caller.partition), min_position })
-    }
-}
-
-impl Input for Reading {
-    fn describe(operation: &mut Operation<'_>) {
-        let text = "The position of a command, from `meta.position`: the answer stands there or later. \
-                    `503` where that takes long, `409` where the position is not of this log.";
-        operation.header("X-Min-Position", text, &json!({ "type": "string" }));
-        operation.fails(&[400, 409]);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod history;
 mod lifts;
 pub mod open;
 pub mod plans;
+mod reading;
 pub mod records;
 pub mod represent;
 pub mod routines;
@@ -25,7 +26,8 @@ use routines::Routines;
 use stats::Stats;
 use strength::Strength;
 
-pub use context::{Context, Reading, database};
+pub use context::{Context, database};
+pub use reading::{Reading, forgets};
 
 /// Every read model.
 pub const MODELS: &[Model] = &[

@@ -84,7 +84,7 @@ impl World {
         for table in ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"] {
             let query = format!(
                 "select coalesce(string_agg(t::text, E'\\n' order by t::text), '')
-                 from history_v5.{table} t
+                 from history_v6.{table} t
                  where ($1::uuid is null or owner = $1) and ($2::uuid is null or owner <> $2)"
             );
             let text: String = sqlx::query_scalar(AssertSqlSafe(query))
@@ -100,7 +100,7 @@ impl World {
 
     /// All rows as they are when the model is built from nothing.
     async fn built_anew(&mut self) -> String {
-        self.run("drop schema if exists history_v5 cascade").await;
+        self.run("drop schema if exists history_v6 cascade").await;
         let mut projector = self.projector::<History>();
         projector.prepare().await.expect("a schema");
         exhaust(&mut projector).await;
@@ -131,7 +131,7 @@ async fn a_broken_event_parks_its_owner_and_nobody_else() {
     let (place, payload) = world.a_set(2).await;
     world.change(place, "{\"set_id\": 7}").await;
 
-    world.run("drop schema history_v5 cascade").await;
+    world.run("drop schema history_v6 cascade").await;
     let mut projector = world.projector::<History>();
     projector.prepare().await.expect("a schema");
     exhaust(&mut projector).await;
@@ -245,7 +245,7 @@ async fn a_replay_that_would_park_more_is_not_swapped_in_unasked() {
     assert_ne!(world.rows(None, None).await, rows);
 
     // Nothing is tried again in a model that is not this program's.
-    world.run("update history_v5.model set shape = 'another'").await;
+    world.run("update history_v6.model set shape = 'another'").await;
     let other = world.projector::<History>().retry(None).await;
     assert!(matches!(other, Err(Error::OtherShape(_))), "{other:?}");
 }
@@ -442,7 +442,7 @@ async fn retries_beside_a_projector_at_work_lose_and_double_nothing() {
     let (place, payload) = world.a_set(0).await;
     for _ in 0..4 {
         world.change(place, "0").await;
-        world.run("drop schema if exists history_v5 cascade").await;
+        world.run("drop schema if exists history_v6 cascade").await;
         let mut live = world.projector::<History>();
         live.prepare().await.expect("a schema");
         let other = world.projector::<History>();

@@ -96,7 +96,7 @@ impl World {
     async fn rows<P: Projection>(&mut self) -> String {
         let tables: Vec<String> = sqlx::query_scalar(
             "select tablename::text from pg_tables where schemaname = $1
-             and tablename not in ('model', 'checkpoints', 'parked_events') order by 1",
+             and tablename not in ('model', 'checkpoints', 'parked_events', 'revisions') order by 1",
         )
         .bind(P::SCHEMA)
         .fetch_all(&mut self.owner)
@@ -202,7 +202,7 @@ async fn a_model_that_was_never_there_is_built_by_a_replay() {
     let replayed = world.replayed::<History>(VERIFIED).await.expect("a replay");
     assert!(replayed.swapped);
     let rows = world.rows::<History>().await;
-    world.run("drop schema history_v5 cascade").await;
+    world.run("drop schema history_v6 cascade").await;
     world.live::<History>().await;
     assert_eq!(world.rows::<History>().await, rows);
 }
@@ -238,7 +238,7 @@ async fn a_replay_that_was_killed_goes_on_where_it_was() {
         })
         .await;
         let there = world
-            .count("select coalesce(sum(position), 0)::bigint from history_v5_shadow.checkpoints")
+            .count("select coalesce(sum(position), 0)::bigint from history_v6_shadow.checkpoints")
             .await;
         let more = wait.is_none() || there > loaded;
         assert!(there >= loaded && more && there <= total, "{there} of {total}, {loaded} before");
@@ -284,11 +284,11 @@ async fn differences_are_shown_with_the_event_they_come_from() {
     // A row that says something else, one that is missing, and one that nobody has logged.
     world
         .run(
-            "update history_v5.workout_sets set ordinal = ordinal + 100
-             where set_id = (select min(set_id::text)::uuid from history_v5.workout_sets);
-             delete from history_v5.workout_sets
-             where set_id = (select max(set_id::text)::uuid from history_v5.workout_sets);
-             insert into history_v5.athletes
+            "update history_v6.workout_sets set ordinal = ordinal + 100
+             where set_id = (select min(set_id::text)::uuid from history_v6.workout_sets);
+             delete from history_v6.workout_sets
+             where set_id = (select max(set_id::text)::uuid from history_v6.workout_sets);
+             insert into history_v6.athletes
              select gen_random_uuid(), 'Europe/Berlin'",
         )
         .await;
@@ -334,7 +334,7 @@ async fn a_batch_that_is_frozen_across_the_swap_writes_nothing() {
     // In the middle of a batch: the checkpoints are moved, and no row is written yet.
     let mut frozen = PgConnection::connect(&world.database.projector_url()).await.expect("one");
     let mut batch = frozen.begin().await.expect("a transaction");
-    sqlx::query("update history_v5.checkpoints set position = position + 1")
+    sqlx::query("update history_v6.checkpoints set position = position + 1")
         .execute(&mut *batch)
         .await
         .expect("a first statement");
@@ -352,7 +352,7 @@ async fn a_batch_that_is_frozen_across_the_swap_writes_nothing() {
     assert!(matches!(live.step(None, 50).await, Err(Error::Fenced(_))));
     assert_eq!(world.rows::<History>().await, rows);
     let stale = sqlx::query(
-        "update history_v5.checkpoints set position = position + 1 where generation = 1",
+        "update history_v6.checkpoints set position = position + 1 where generation = 1",
     )
     .execute(&mut frozen)
     .await
@@ -383,7 +383,7 @@ async fn a_log_that_was_restored_and_grew_again_is_noticed_and_a_replay_mends_it
     }
     let past = world
         .count(
-            "select count(*) from history_v5.checkpoints c where exists (
+            "select count(*) from history_v6.checkpoints c where exists (
                  select from log.events e
                  where e.partition = c.partition and e.position > c.position
              )",
@@ -397,7 +397,7 @@ async fn a_log_that_was_restored_and_grew_again_is_noticed_and_a_replay_mends_it
     assert!(world.replayed::<History>(PLAIN).await.expect("a replay").swapped);
     world.live::<History>().await;
     let rows = world.rows::<History>().await;
-    world.run("drop schema history_v5 cascade").await;
+    world.run("drop schema history_v6 cascade").await;
     world.live::<History>().await;
     assert_eq!(world.rows::<History>().await, rows);
 }
@@ -434,7 +434,7 @@ async fn a_live_model_that_is_not_built_holds_nothing_up() {
     let replayed = world.replayed::<History>(VERIFIED).await.expect("a replay");
     assert!(replayed.swapped && replayed.compared.is_none(), "{replayed:?}");
     let rows = world.rows::<History>().await;
-    world.run("drop schema history_v5 cascade").await;
+    world.run("drop schema history_v6 cascade").await;
     world.live::<History>().await;
     assert_eq!(world.rows::<History>().await, rows);
 }
@@ -446,15 +446,15 @@ async fn a_live_model_behind_what_is_built_is_waited_for() {
     world.grow().await;
     // The swap cannot be, and the replay is stopped: what it has built is ahead of the live model.
     let mut holds = PgConnection::connect(&world.database.owner_url()).await.expect("the owner");
-    holds.execute("begin; lock table history_v5.checkpoints in share mode").await.expect("a lock");
+    holds.execute("begin; lock table history_v6.checkpoints in share mode").await.expect("a lock");
     let stop = CancellationToken::new();
     let replaying = tokio::spawn(world.replay::<History>(PLAIN, stop.clone()).run());
     eventually("a shadow that has everything", async || {
         let behind = "select count(*) from log.partitions p
-             left join history_v5_shadow.checkpoints c on c.partition = p.number
+             left join history_v6_shadow.checkpoints c on c.partition = p.number
              where coalesce(c.position, -1) < coalesce((
                  select max(position) from log.events e where e.partition = p.number), 0)";
-        let there = "select count(*) from pg_namespace where nspname = 'history_v5_shadow'";
+        let there = "select count(*) from pg_namespace where nspname = 'history_v6_shadow'";
         (world.count(there).await == 1 && world.count(behind).await == 0).then_some(())
     })
     .await;
@@ -478,27 +478,27 @@ async fn what_another_build_has_built_is_not_gone_on_with() {
     let rows = world.rows::<History>().await;
     let total = world.count("select count(*) from log.events").await;
     let mut holds = PgConnection::connect(&world.database.owner_url()).await.expect("the owner");
-    holds.execute("begin; lock table history_v5.checkpoints in share mode").await.expect("a lock");
+    holds.execute("begin; lock table history_v6.checkpoints in share mode").await.expect("a lock");
     let half = CancellationToken::new();
     let replaying = tokio::spawn(world.replay::<History>(PLAIN, half.clone()).run());
     eventually("rows of a shadow", async || {
         let there = "select count(*) from pg_tables
-             where schemaname = 'history_v5_shadow' and tablename = 'workout_sets'";
-        let rows = "select count(*) from history_v5_shadow.workout_sets";
+             where schemaname = 'history_v6_shadow' and tablename = 'workout_sets'";
+        let rows = "select count(*) from history_v6_shadow.workout_sets";
         (world.count(there).await == 1 && world.count(rows).await > 0).then_some(())
     })
     .await;
     half.cancel();
     replaying.await.expect("an end").expect_err("it was stopped");
     holds.execute("rollback").await.expect("its end");
-    world.run("update history_v5_shadow.workout_sets set ordinal = ordinal + 1").await;
+    world.run("update history_v6_shadow.workout_sets set ordinal = ordinal + 1").await;
     world.run("update projector.replays set build = 'the one with the fault'").await;
     let replayed = world.replayed::<History>(PLAIN).await.expect("a replay");
     assert_eq!(replayed.events as i64, total, "everything is loaded again");
     assert_eq!(world.rows::<History>().await, rows);
 
     // Nor with what was refused, unless it is accepted.
-    world.run("update history_v5.workout_sets set ordinal = ordinal + 1").await;
+    world.run("update history_v6.workout_sets set ordinal = ordinal + 1").await;
     let refused = world.replayed::<History>(VERIFIED).await.expect("a replay");
     assert!(!refused.swapped && refused.different > 0, "{refused:?}");
     let again = world.replayed::<History>(PLAIN).await.expect("a replay");
@@ -515,13 +515,13 @@ async fn a_replay_of_another_shape_begins_anew() {
     // Another build has made the shadow, and then somebody changes the live tables too.
     world
         .run(
-            "update history_v5_shadow.model set shape = 'another';
-             alter table history_v5_shadow.workout_sets add column more text",
+            "update history_v6_shadow.model set shape = 'another';
+             alter table history_v6_shadow.workout_sets add column more text",
         )
         .await;
     world.replayed::<History>(VERIFIED).await.expect("a replay");
     assert_eq!(world.rows::<History>().await, rows);
-    world.run("update history_v5.model set shape = 'another'").await;
+    world.run("update history_v6.model set shape = 'another'").await;
     let refused = world.projector::<History>().prepare().await;
     assert!(matches!(refused, Err(Error::OtherShape(_))), "{refused:?}");
     world.replayed::<History>(PLAIN).await.expect("a replay");
@@ -539,18 +539,18 @@ async fn a_full_disk_ends_a_replay_and_the_next_goes_on() {
     assert!(matches!(begun, Err(ReplayError::Stopped)), "{begun:?}");
     world
         .run(
-            "create function history_v5_shadow.no_room() returns trigger language plpgsql as $$
+            "create function history_v6_shadow.no_room() returns trigger language plpgsql as $$
              begin
                  raise exception 'No space left on device' using errcode = 'disk_full';
              end $$;
-             create trigger no_room before insert on history_v5_shadow.workout_sets
-             for each statement execute function history_v5_shadow.no_room()",
+             create trigger no_room before insert on history_v6_shadow.workout_sets
+             for each statement execute function history_v6_shadow.no_room()",
         )
         .await;
     let full = world.replayed::<History>(PLAIN).await.expect_err("no room");
     assert!(full.to_string().contains("No space left"), "{full}");
     assert_eq!(world.rows::<History>().await, rows);
-    world.run("drop function history_v5_shadow.no_room cascade").await;
+    world.run("drop function history_v6_shadow.no_room cascade").await;
     world.replayed::<History>(VERIFIED).await.expect("a replay");
     assert_eq!(world.rows::<History>().await, rows);
 }

@@ -25,11 +25,11 @@ async fn without_its_projector_the_product_says_what_is_missing() {
             answer.error_fields(),
             [
                 "projection coaching_v1",
-                "projection history_v5",
+                "projection history_v6",
                 "projection open_v1",
-                "projection records_v2",
+                "projection records_v3",
                 "projection routines_v1",
-                "projection stats_v2",
+                "projection stats_v3",
                 "projection strength_v1",
             ]
         );

@@ -13,6 +13,7 @@ mod batch;
 mod billing;
 mod browsers;
 mod bulk;
+mod caches;
 mod coaching;
 mod envelope;
 mod exercises;

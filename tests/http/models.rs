@@ -80,7 +80,7 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
     let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
     owner
         .execute(
-            "update history_v5.checkpoints set updated_at = updated_at - interval '1 hour';
+            "update history_v6.checkpoints set updated_at = updated_at - interval '1 hour';
              set session_replication_role = replica;
              update log.events set recorded_at = recorded_at - interval '40 seconds'",
         )
@@ -88,31 +88,12 @@ async fn the_status_command_tells_missing_stuck_and_current_models_apart() {
         .unwrap();
     let (status, said) = app.run(&["status", "--partitions"]).await;
     assert!(!status.success(), "{said}");
-    let line = said.lines().find(|line| line.starts_with("history_v5")).unwrap();
+    let line = said.lines().find(|line| line.starts_with("history_v6")).unwrap();
     assert!(line.contains("stuck"), "{said}");
     assert!(said.contains("partition 15"), "{said}");
     // The other one is behind, and was moved a moment ago.
-    let line = said.lines().find(|line| line.starts_with("stats_v2")).unwrap();
+    let line = said.lines().find(|line| line.starts_with("stats_v3")).unwrap();
     assert!(line.contains("behind"), "{said}");
-}
-
-/// What Prometheus would read of a process: each sample's name with its labels, and its value.
-async fn scrape(process: &Process) -> std::collections::BTreeMap<String, f64> {
-    let url = eventually("a process that serves metrics", async || {
-        let output = process.output();
-        let (_, rest) = output.split_once("metrics on ")?;
-        rest.split_once('\n').map(|(url, _)| url.to_owned())
-    })
-    .await;
-    let shown = testkit::http().build().unwrap().get(&url).send().await.unwrap();
-    let text = shown.text().await.unwrap();
-    let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    samples
-        .map(|line| {
-            let (name, value) = line.rsplit_once(' ').unwrap();
-            (name.to_owned(), value.parse().unwrap())
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -132,13 +113,13 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
         Process::start(binary(), &arguments, &environment)
     };
     let api = measured(&["api", "--listen", "127.0.0.1:0"], &app.database.api_url());
-    let samples = scrape(&api).await;
-    let missing = r#"ironledger_projection_state{model="history_v5",state="missing"}"#;
+    let samples = api.metrics().await;
+    let missing = r#"ironledger_projection_state{model="history_v6",state="missing"}"#;
     assert_eq!(samples[missing], 1.0, "{samples:?}");
 
     let projector = measured(&["projector", "--all"], &app.database.projector_url());
     let lag = |samples: &std::collections::BTreeMap<String, f64>, of: &str| {
-        let name = format!("ironledger_projection_{of}{{model=\"history_v5\"");
+        let name = format!("ironledger_projection_{of}{{model=\"history_v6\"");
         samples
             .iter()
             .filter(|(sample, _)| sample.starts_with(&name))
@@ -146,14 +127,14 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
             .sum::<f64>()
     };
     eventually("a model that has everything", async || {
-        let samples = scrape(&projector).await;
-        let current = r#"ironledger_projection_state{model="history_v5",state="current"}"#;
-        let done = samples.get(r#"ironledger_projected_events_total{model="history_v5"}"#)? >= &3.0;
+        let samples = projector.metrics().await;
+        let current = r#"ironledger_projection_state{model="history_v6",state="current"}"#;
+        let done = samples.get(r#"ironledger_projected_events_total{model="history_v6"}"#)? >= &3.0;
         (done && samples[current] == 1.0 && lag(&samples, "lag_events") == 0.0).then_some(())
     })
     .await;
     drop(projector);
-    let samples = scrape(&api).await;
+    let samples = api.metrics().await;
     assert_eq!(samples["active_workouts"], 1.0, "{samples:?}");
     let live =
         api.output().lines().find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
@@ -161,7 +142,7 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
     for path in ["/livez", "/livez", "/v1/workouts/x", "/nothing"] {
         testkit::http().build().unwrap().get(format!("{live}{path}")).send().await.unwrap();
     }
-    let samples = scrape(&api).await;
+    let samples = api.metrics().await;
     let count = |route: &str, status: u16| {
         let labels = format!("{{method=\"GET\",route=\"{route}\",status=\"{status}\"}}");
         let (total, timed) = ("http_requests_total", "http_request_duration_seconds_count");
@@ -173,7 +154,7 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
 
     // One that nobody can project is behind, and one that is set aside is said to be.
     athlete.log_bench(&workout, 5, 100).await;
-    let samples = scrape(&api).await;
+    let samples = api.metrics().await;
     assert_eq!((samples[missing], lag(&samples, "lag_events")), (0.0, 1.0), "{samples:?}");
     let mut owner = PgConnection::connect(&app.database.owner_url()).await.unwrap();
     owner
@@ -186,9 +167,9 @@ async fn prometheus_sees_lag_rates_and_what_is_parked() {
         .unwrap();
     let projector = measured(&["projector", "history"], &app.database.projector_url());
     eventually("a parked event", async || {
-        let samples = scrape(&projector).await;
-        let parked = r#"ironledger_parked_events_total{model="history_v5"}"#;
-        let failed = r#"ironledger_projection_parked_events{model="history_v5",kind="failed"}"#;
+        let samples = projector.metrics().await;
+        let parked = r#"ironledger_parked_events_total{model="history_v6"}"#;
+        let failed = r#"ironledger_projection_parked_events{model="history_v6",kind="failed"}"#;
         (samples.get(parked) == Some(&1.0) && samples[failed] == 1.0).then_some(())
     })
     .await;
@@ -319,9 +300,9 @@ async fn operators_see_retry_and_skip_parked_events() {
     .await;
     let (_, doctor) = app.run(&["doctor"]).await;
     // An announcement may just have put it behind, too.
-    let told = doctor.lines().find(|line| line.contains("stats_v2 is ")).unwrap_or_default();
+    let told = doctor.lines().find(|line| line.contains("stats_v3 is ")).unwrap_or_default();
     assert!(told.starts_with("BAD") && told.contains("parked"), "{doctor}");
-    assert!(!doctor.contains("history_v5 is parked"), "{doctor}");
+    assert!(!doctor.contains("history_v6 is parked"), "{doctor}");
 }
 
 #[tokio::test]

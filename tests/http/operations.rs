@@ -44,7 +44,7 @@ async fn a_partition_that_is_added_is_projected() {
     sqlx::query("select log.add_partition(16::smallint)").execute(&mut owner).await.unwrap();
     eventually("a checkpoint of the new partition", async || {
         let count: i64 =
-            sqlx::query_scalar("select count(*) from history_v5.checkpoints where partition = 16")
+            sqlx::query_scalar("select count(*) from history_v6.checkpoints where partition = 16")
                 .fetch_one(&mut owner)
                 .await
                 .unwrap();

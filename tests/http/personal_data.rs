@@ -62,8 +62,8 @@ async fn nothing_that_was_written_in_words_is_stored_in_clear() {
     stored.extend(log_of(&app, &athlete, "metadata").await);
     let history = ["athletes", "custom_exercises", "workouts", "workout_sets", "workout_notes"];
     let stats = ["athletes", "custom_exercises", "workouts", "weighings"];
-    let history = history.into_iter().chain(["weighings"]).map(|table| ("history_v5", table));
-    for (schema, table) in history.chain(stats.map(|table| ("stats_v2", table))) {
+    let history = history.into_iter().chain(["weighings"]).map(|table| ("history_v6", table));
+    for (schema, table) in history.chain(stats.map(|table| ("stats_v3", table))) {
         let sql = format!("select t::text from {schema}.{table} t where owner = $1");
         let found = rows(&app, &athlete, &sql).await;
         assert!(!found.is_empty(), "{table}");

@@ -34,7 +34,7 @@ async fn of_what_is_not_done_any_more_nothing_is_left() {
     let owner = PgPool::connect(&app.database.owner_url()).await.unwrap();
     let me = athlete.get("/v1/athletes/me").await.expect(200).data()["id"].clone();
     let rows = async || {
-        let count = "select count(*) from records_v2.bodyweight_exercises where owner::text = $1";
+        let count = "select count(*) from records_v3.bodyweight_exercises where owner::text = $1";
         let count = sqlx::query_scalar(count).bind(me.as_str().unwrap());
         let count: i64 = count.fetch_one(&owner).await.unwrap();
         count

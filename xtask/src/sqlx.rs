@@ -69,7 +69,8 @@ fn fill(url: &str, database: &str) -> Result<()> {
         }
     }
     // What the runtime keeps beside each model's own tables.
-    let own = root()?.join("crates/projector/src/schema.sql");
+    let runtime = root()?.join("crates/projector/src");
+    let (own, revisions) = (runtime.join("schema.sql"), runtime.join("revisions.sql"));
     let mut path = "\"$user\", public".to_owned();
     for folder in entries(&root()?.join("projections/src"))? {
         let file = folder.join("schema.sql");
@@ -81,7 +82,8 @@ fn fill(url: &str, database: &str) -> Result<()> {
             .with_context(|| format!("{}:1: `-- schema: name` is missing", file.display()))?;
         let create = format!("create schema {schema}");
         let enter = format!("set search_path to {schema}");
-        psql(url, &["-1", "-c", &create, "-c", &enter, "-f", text(&own)?, "-f", text(&file)?])?;
+        let files = ["-f", text(&own)?, "-f", text(&revisions)?, "-f", text(&file)?];
+        psql(url, &[&["-1", "-c", &create, "-c", &enter], &files[..]].concat())?;
         path += &format!(", {schema}");
     }
     psql(url, &["-c", &format!("alter database {database} set search_path = {path}")])

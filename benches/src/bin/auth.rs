@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 use web::{
-    Access, Caller, Directory, Error, KeyHolder, Revocation, Revoked, Role, Scope, Seen, Tier,
-    Tokens,
+    Access, Caller, Directory, Error, KeyHolder, Redis, Revocation, Revoked, Role, Scope, Seen,
+    Tier, Tokens,
     access::{self, Door, Parts},
     limits::Limits,
     permissions::Rule,
@@ -151,7 +151,8 @@ fn door(redis: Option<&str>, quotas: &str, lifted: bool) -> Result<Door<One>> {
     // As many as may be about after a busy quarter of an hour.
     revoked.take((0..10_000).map(|n| Revocation::Over(Uuid::from_u128(n))));
     let quotas = quotas.parse().map_err(anyhow::Error::msg)?;
-    let limits = Limits::new(quotas, redis.map(|url| (url, "bench-auth")))?;
+    let redis = redis.map(|url| Redis::new(url, "bench-auth")).transpose()?;
+    let limits = Limits::new(quotas, redis);
     let hearing = revoked.clone();
     tokio::spawn(async move {
         loop {

@@ -156,7 +156,7 @@ impl World {
         }
         self.is_current().await?;
         let stored: Vec<Uuid> =
-            sqlx::query_scalar("select set_id from history_v5.workout_sets where set_id = any($1)")
+            sqlx::query_scalar("select set_id from history_v6.workout_sets where set_id = any($1)")
                 .bind(&acknowledged)
                 .fetch_all(&self.pool)
                 .await?;

@@ -20,8 +20,6 @@ use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::{Europe::Paris, Tz};
 use clap::Parser;
-use log::Positions;
-use sqlx::PgPool;
 use testkit::process::App;
 
 use crate::records::Outcome;
@@ -56,12 +54,12 @@ async fn main() -> Result<ExitCode> {
     let app = App::start(&binary).await;
     let athlete = app.pro_athlete().await;
     hevy::import(&app, &athlete, &file).await?;
-    let (events, position) = log_of(&app).await?;
+    let (events, position) = app.database.log_and_end().await;
     let found = hevy::history(&athlete, &position.to_string()).await?;
     let equal = hevy::compare(&wanted, &found.workouts);
     let in_history: usize = found.workouts.values().map(Vec::len).sum();
     hevy::import(&app, &athlete, &file).await?;
-    let second = log_of(&app).await?.0 - events;
+    let second = app.database.log_and_end().await.0 - events;
 
     let mut outcome = Outcome::default();
     let done = hevy::done(&wanted, &found)?;
@@ -80,22 +78,6 @@ async fn main() -> Result<ExitCode> {
         records.all, records.equal, progressions.all, progressions.equal
     );
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// How many events there are, and where the log ends.
-async fn log_of(app: &App) -> Result<(i64, Positions)> {
-    let pool = PgPool::connect(&app.database.owner_url()).await?;
-    let epoch = sqlx::query_scalar("select max(epoch) from log.epochs").fetch_one(&pool).await?;
-    let ends: Vec<(i16, i64, i64)> = sqlx::query_as(
-        "select partition, max(position), count(*) from log.events group by partition",
-    )
-    .fetch_all(&pool)
-    .await?;
-    let at = ends.iter().map(|(partition, position, _)| {
-        (events::Partition(*partition), events::Position(*position))
-    });
-    let positions = Positions { epoch: events::Epoch(epoch), at: at.collect() };
-    Ok((ends.iter().map(|(_, _, events)| events).sum(), positions))
 }
 
 /// A time on the clocks of the zone.

@@ -105,7 +105,7 @@ async fn main() -> Result<()> {
 
             let began = Instant::now();
             let best: String = sqlx::query_scalar(
-                "select best from records_v2.spans
+                "select best from records_v3.spans
                  where owner = $1 and exercise = $2 and level = 0 and span = 0",
             )
             .bind(life.id.uuid())

@@ -28,6 +28,7 @@ use web::{
     access::{self, Door, Parts},
     browsers,
     envelope::{self, Envelope},
+    limits::Limits,
 };
 
 use crate::{
@@ -94,7 +95,8 @@ impl App {
         let token_clock = clock.clone();
         let now = move || token_clock.now().utc();
         let tokens = Tokens::new(&token_keys.signing, &token_keys.others, now);
-        let limits = Arc::new(around.limits()?);
+        let redis = around.redis()?;
+        let limits = Arc::new(Limits::new(around.quotas(), redis.clone()));
         let revoking = Revoking::new(database);
         let access_log = AccessLog::new(pool.clone(), clock.clone(), random.clone());
         let accounts = Accounts::new(With {
@@ -122,7 +124,7 @@ impl App {
             accounts,
             access_log,
             commands,
-            queries: Context::new(database, keys, clock.clone()),
+            queries: Context::new(database, keys, clock.clone(), redis),
             models: Arc::new(Observer::new(pool, MODELS)),
             billing: billing.map(|key| Arc::new(BillingKey(key.into_bytes()))),
             door,

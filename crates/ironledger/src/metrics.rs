@@ -83,6 +83,15 @@ fn describe() {
         Unit::Seconds,
         "How long a request took, from its head to the head of its answer."
     );
+    describe_counter!(
+        "cache_requests_total",
+        "Readings whose answers are kept, by where they were found."
+    );
+    describe_histogram!(
+        "redis_operation_duration_seconds",
+        Unit::Seconds,
+        "How long Redis took to answer, or was waited for."
+    );
     describe_gauge!("active_workouts", "Workouts that go on.");
     describe_counter!(
         "ironledger_abandoned_workouts_total",

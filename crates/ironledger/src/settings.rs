@@ -14,10 +14,7 @@ use log::{Database, Keys, MasterKey, Random, kafka::Kafka};
 use projector::Projection;
 use serde::{Deserialize, Serialize};
 use servers::{Account, Postgres};
-use web::{
-    browsers::Origin,
-    limits::{Limits, Quotas},
-};
+use web::{Redis, browsers::Origin, limits::Quotas};
 
 use crate::accounts::{Issuers, Mail, Mailer, Provider};
 
@@ -262,7 +259,7 @@ pub(crate) struct TokenKeys {
 /// How Redis is reached.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct OnRedis {
-    /// Address of the Redis in which processes share limits; without it each has its own.
+    /// Address of the Redis in which processes share limits and caches; without it each has its own.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
 
@@ -272,12 +269,12 @@ pub(crate) struct OnRedis {
 }
 
 impl OnRedis {
-    /// Limits, shared there if there is one.
-    pub(crate) fn limits(&self, quotas: Quotas) -> Result<Limits> {
+    /// Redis, if there is one.
+    pub(crate) fn redis(&self) -> Result<Option<Redis>> {
         let url = self.redis_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
-        let redis = url.map(|url| (url, self.redis_prefix.as_str()));
+        let redis = url.map(|url| Redis::new(url, &self.redis_prefix)).transpose();
         // What the address is made of may be a password.
-        Limits::new(quotas, redis).map_err(|_| anyhow::anyhow!("REDIS_URL is no address of Redis"))
+        redis.map_err(|_| anyhow::anyhow!("REDIS_URL is no address of Redis"))
     }
 }
 
@@ -338,9 +335,14 @@ pub(crate) struct Surroundings {
 const SHORTEST_SECRET: usize = 32;
 
 impl Surroundings {
-    /// The limits.
-    pub(crate) fn limits(&self) -> Result<Limits> {
-        self.redis.limits(self.limits.clone().unwrap_or_default())
+    /// Redis, if there is one.
+    pub(crate) fn redis(&self) -> Result<Option<Redis>> {
+        self.redis.redis()
+    }
+
+    /// How much anybody may ask for.
+    pub(crate) fn quotas(&self) -> Quotas {
+        self.limits.clone().unwrap_or_default()
     }
 
     /// Whose pages may call.

@@ -17,6 +17,7 @@ use crate::{
     Error, Happened, Poison, Projection, Tables,
     checkpoint::{self, Checkpoint, Checkpoints},
     parking::{self, Parked},
+    revisions::{Changed, Hears},
     tables::About,
 };
 
@@ -165,6 +166,8 @@ pub(crate) struct Writer<P> {
     pub(crate) keys: Option<Keys>,
     /// Whether it fills a shadow: new rows may go in by `COPY`, many at a time, and are no news.
     pub(crate) loading: bool,
+    /// Who hears whose rows have changed.
+    pub(crate) hears: Option<Hears>,
     pub(crate) projection: PhantomData<P>,
 }
 
@@ -175,6 +178,7 @@ impl<P> Clone for Writer<P> {
             log: self.log.clone(),
             keys: self.keys.clone(),
             loading: self.loading,
+            hears: self.hears.clone(),
             projection: PhantomData,
         }
     }
@@ -189,6 +193,7 @@ impl<P: Projection> Writer<P> {
         mut items: Vec<Item>,
     ) -> Result<Written, Error> {
         open::<P>(self.keys.as_ref(), &mut items).await?;
+        let changed = self.changed(&items);
         let run = Run::<P>::over(from, items)?;
         if let Some(poison) = run.poison {
             return self.write_carefully(from, run.moved, &poison).await;
@@ -206,9 +211,17 @@ impl<P: Projection> Writer<P> {
             Err(error) => return Err(error.into()),
         }
         parking::park(&mut transaction, &run.parked).await?;
+        changed.count(&mut transaction).await?;
         transaction.commit().await?;
+        changed.tell::<P>(self.hears.as_ref()).await;
         tell::<P>(&run.parked);
         Ok(Written { moved: run.moved, parked: run.parked })
+    }
+
+    /// Whose rows these events change. One too many does no harm, such as who has an event that is
+    /// set aside; a shadow that is filled has a generation of its own.
+    fn changed(&self, items: &[Item]) -> Changed {
+        if self.loading { Changed::default() } else { Changed::by::<P>(items) }
     }
 
     async fn advance(
@@ -255,6 +268,7 @@ impl<P: Projection> Writer<P> {
         let mut by_owner: BTreeMap<AthleteId, Vec<Item>> = BTreeMap::new();
         let mut items = self.read_again(from, &moved).await?;
         open::<P>(self.keys.as_ref(), &mut items).await?;
+        let changed = self.changed(&items);
         for item in items {
             let owner = item.id.owner;
             match &item.what {
@@ -279,7 +293,9 @@ impl<P: Projection> Writer<P> {
             parked.extend(rest.map(|item| item.parked(None)));
         }
         parking::park(&mut transaction, &parked).await?;
+        changed.count(&mut transaction).await?;
         transaction.commit().await?;
+        changed.tell::<P>(self.hears.as_ref()).await;
         tell::<P>(&parked);
         Ok(Written { moved, parked })
     }

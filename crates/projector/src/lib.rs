@@ -15,6 +15,7 @@ mod parking;
 mod progress;
 mod projection;
 mod replay;
+mod revisions;
 mod run;
 mod runtime;
 mod schema;
@@ -25,6 +26,7 @@ pub use observe::{Model, ModelStatus, Observer, PartitionStatus, ReplayStatus, S
 pub use parking::{ParkedEvent, Retried};
 pub use progress::{NotReached, Progress};
 pub use projection::{Happened, Poison, Projection, Refused};
-pub use replay::{Difference, Options, Phase, Replay, ReplayError, Replayed, Step};
+pub use replay::{Difference, Options, Phase, Replay, ReplayError, Replayed, Step, program};
+pub use revisions::Hears;
 pub use runtime::{Error, Projector};
 pub use tables::{Column, Field, Fields, Key, Kind, Mark, Row, Tables};

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::{
     Error, Projection, Projector,
     batch::{Item, Skipped, What, attempt, open},
-    checkpoint, schema,
+    checkpoint,
+    revisions::Changed,
+    schema,
     tables::About,
 };
 
@@ -232,6 +234,8 @@ impl<P: Projection> Projector<P> {
         }
         open::<P>(self.keys(), &mut items).await?;
         let (good, why) = attempt::<P>(&mut transaction, &about, &items).await?;
+        let changed = Changed::by::<P>(&items[..good]);
+        changed.count(&mut transaction).await?;
         let done: Vec<i64> = items[..good].iter().map(|item| item.position.0).collect();
         let left_out =
             items[..good].iter().filter(|item| matches!(item.what, What::Passes)).count();
@@ -260,6 +264,7 @@ impl<P: Projection> Projector<P> {
             return Ok((Retried::default(), false));
         }
         transaction.commit().await?;
+        changed.tell::<P>(self.hears()).await;
         self.progress.moved();
         let projected = (done.len() - left_out) as u64;
         let tried = Retried { projected, refused: u64::from(refused.is_some()) };

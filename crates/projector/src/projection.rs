@@ -16,7 +16,7 @@ pub trait Projection: Send + Sync + 'static {
     /// Its name, which stays: `history`.
     const NAME: &'static str;
 
-    /// Name and version, such as `history_v5`: the schema that its tables live in. Other tables or
+    /// Name and version, such as `history_v6`: the schema that its tables live in. Other tables or
     /// other event types are a new version.
     const SCHEMA: &'static str;
 
@@ -40,6 +40,10 @@ pub trait Projection: Send + Sync + 'static {
     /// How often its rows are brought to the present, if they age: then they depend on the events
     /// and on a time, which the checkpoint says ([`Tables::as_of`]) and [`Projection::age`] moves on.
     const AGES: Option<Duration> = None;
+
+    /// Whether it is counted how often the rows of each owner have changed, so that answers made of
+    /// them may be kept until they do.
+    const REVISED: bool = false;
 
     /// What a run of events comes to, in memory.
     type Batch: Default + Send;

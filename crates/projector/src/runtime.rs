@@ -16,7 +16,9 @@ use crate::{
     Progress, Projection,
     batch::{Item, Standing, Writer},
     checkpoint::{self, Checkpoints},
-    parking, schema,
+    parking,
+    revisions::Hears,
+    schema,
 };
 
 /// Fewer events go in one transaction, for each costs more than they do.
@@ -135,6 +137,7 @@ impl<P: Projection> Projector<P> {
             log: log.clone(),
             keys: None,
             loading: false,
+            hears: None,
             projection: PhantomData,
         };
         let clock = Clock::system();
@@ -145,6 +148,16 @@ impl<P: Projection> Projector<P> {
     pub fn with_keys(mut self, keys: Option<Keys>) -> Self {
         self.writer.keys = keys;
         self
+    }
+
+    /// The same, telling somebody whose rows have changed.
+    pub fn heard_by(mut self, hears: Option<Hears>) -> Self {
+        self.writer.hears = hears;
+        self
+    }
+
+    pub(crate) fn hears(&self) -> Option<&Hears> {
+        self.writer.hears.as_ref()
     }
 
     /// The same by another clock than the machine's, for rows that age.

@@ -10,6 +10,14 @@ use crate::{Error, Projection, checkpoint};
 /// The tables of the runtime itself.
 const OWN: &str = include_str!("schema.sql");
 
+/// And of models whose changes are counted.
+const REVISIONS: &str = include_str!("revisions.sql");
+
+/// The tables of the runtime in the schema of a model.
+fn own<P: Projection>() -> String {
+    if P::REVISED { [OWN, REVISIONS].concat() } else { OWN.to_owned() }
+}
+
 /// Any number: whoever makes or swaps a projection's schema holds the lock of that number.
 const SCHEMA_LOCK: i64 = 0x1202;
 
@@ -36,7 +44,7 @@ pub(crate) async fn exists(
 /// or write.
 pub(crate) fn shape<P: Projection>() -> String {
     let mut hash = Sha256::new();
-    for part in [OWN, P::TABLES, P::INDEXES].iter().chain(P::TYPES) {
+    for part in [own::<P>().as_str(), P::TABLES, P::INDEXES].iter().chain(P::TYPES) {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
@@ -75,12 +83,13 @@ pub(crate) async fn create<P: Projection>(
         "set local role ironledger_projector;
          create schema {schema};
          set local search_path to {schema};
-         {OWN}
+         {own}
          {tables}
          {indexes}
          insert into model (shape, indexed) values ('{shape}', {with_indexes});
          grant usage on schema {schema} to ironledger_api, ironledger_emitter;
          grant select on all tables in schema {schema} to ironledger_api, ironledger_emitter;",
+        own = own::<P>(),
         tables = P::TABLES,
         shape = shape::<P>(),
     );
@@ -118,7 +127,7 @@ pub(crate) async fn tables(
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select tablename::text as "name!" from pg_tables
-           where schemaname = $1 and tablename not in ('model', 'checkpoints', 'parked_events')
+           where schemaname = $1 and tablename not in ('model', 'checkpoints', 'parked_events', 'revisions')
            order by 1"#,
         schema
     )

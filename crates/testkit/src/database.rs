@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use log::{Clock, Keys, Log, MasterKey, Options, Random};
+use events::{Epoch, Partition, Position};
+use log::{Clock, Keys, Log, MasterKey, Options, Positions, Random};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 /// Any number: whoever makes the template holds the lock of that number.
@@ -125,6 +126,26 @@ impl Database {
         let count = sqlx::query_scalar(sql).fetch_one(&mut owner).await.expect("a count");
         owner.close().await.ok();
         count
+    }
+
+    /// How many events the log has besides announcements, which come when they come, and the last
+    /// position of each partition.
+    pub async fn log_and_end(&self) -> (i64, Positions) {
+        let options = self.server.clone().database(&self.name);
+        let mut owner = PgConnection::connect_with(&options).await.expect("the owner");
+        let rows: Vec<(i16, i64, i64)> = sqlx::query_as(
+            "select partition, max(position), count(*) filter (where stream_kind <> 6)
+             from log.events group by partition",
+        )
+        .fetch_all(&mut owner)
+        .await
+        .expect("the events");
+        let epoch = sqlx::query_scalar("select max(epoch) from log.epochs");
+        let epoch = Epoch(epoch.fetch_one(&mut owner).await.expect("the epoch"));
+        owner.close().await.ok();
+        let ends = rows.iter().map(|(partition, end, _)| (Partition(*partition), Position(*end)));
+        let positions = Positions { epoch, at: ends.collect() };
+        (rows.iter().map(|(_, _, count)| count).sum(), positions)
     }
 
     /// The keys of personal data, as a `projector` process reads them.

@@ -1,9 +1,11 @@
 //! The product's processes, run by tests as an operator runs them.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -80,6 +82,21 @@ impl Process {
             rest.split_once('\n').map(|(address, _)| address.to_owned())
         })
         .await
+    }
+
+    /// What Prometheus would read of it: each sample's name with its labels, and its value.
+    pub async fn metrics(&self) -> BTreeMap<String, f64> {
+        let url = eventually("a process that serves metrics", async || {
+            let output = self.output();
+            let (_, rest) = output.split_once("metrics on ")?;
+            rest.split_once('\n').map(|(url, _)| url.to_owned())
+        })
+        .await;
+        let shown = crate::http().build().expect("a client").get(&url).send().await;
+        let text = shown.expect("metrics").text().await.expect("a text");
+        let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let samples = samples.filter_map(|line| line.rsplit_once(' '));
+        samples.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect()
     }
 
     /// How it ended, if it has.
@@ -198,8 +215,10 @@ impl App {
     /// Starts a projector of all models, in place of the one that runs.
     pub fn start_projector(&mut self) {
         self.projector = None;
-        let arguments = ["projector", "--all"];
-        self.projector = Some(start(&self.binary, &arguments, &self.database.projector_url()));
+        let (url, environment) = (self.database.projector_url(), self.environment.clone());
+        let environment = on_redis(&self.database, &environment);
+        let projector = start_with(&self.binary, &["projector", "--all"], &url, &environment);
+        self.projector = Some(projector);
     }
 
     /// Starts an emitter, in place of the one that runs.
@@ -265,14 +284,22 @@ async fn start_api(
     database: &Database,
     environment: &[(String, String)],
 ) -> (Process, String) {
-    let url = database.api_url();
-    // Keys in Redis are each database's own, unless a test says otherwise.
-    let redis = std::env::var("REDIS_URL").unwrap_or_default();
-    let mut all = vec![("REDIS_URL", redis.as_str()), ("REDIS_PREFIX", database.name())];
-    all.extend(environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let mut api = start_with(binary, &["api", "--listen", "127.0.0.1:0"], &url, &all);
+    let (url, environment) = (database.api_url(), on_redis(database, environment));
+    let mut api = start_with(binary, &["api", "--listen", "127.0.0.1:0"], &url, &environment);
     let url = api.listening().await;
     (api, url)
+}
+
+/// The tests' Redis beside what is given. Keys are each database's own, unless a test says otherwise.
+fn on_redis<'a>(
+    database: &'a Database,
+    environment: &'a [(String, String)],
+) -> Vec<(&'a str, &'a str)> {
+    static REDIS: LazyLock<String> =
+        LazyLock::new(|| std::env::var("REDIS_URL").unwrap_or_default());
+    let ours = [("REDIS_URL", REDIS.as_str()), ("REDIS_PREFIX", database.name())];
+    let given = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    ours.into_iter().chain(given).collect()
 }
 
 fn start(binary: &Path, arguments: &[&str], url: &str) -> Process {

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     Answer, Detail, Error,
     answer::{List, Told},
+    query::Fields,
 };
 
 /// Tells the client that it has had this answer before.
@@ -27,7 +28,7 @@ pub struct KeptAnswer {
     failure: Option<Failure>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Success {
     data: Box<RawValue>,
     position: Option<String>,
@@ -35,6 +36,9 @@ struct Success {
     list: Option<List>,
     etag: Option<String>,
     location: Option<String>,
+    /// Not known of what another process has kept.
+    #[serde(skip)]
+    fields: Option<fn() -> Fields>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,15 +80,12 @@ impl KeptAnswer {
     pub fn again(self, position: Option<String>) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = match (self.success, self.failure) {
-            (Some(success), _) => Told {
-                status,
-                position: position.or(success.position),
-                list: success.list,
-                version: success.etag,
-                location: success.location,
-                ..Told::ok(success.data)
+            (Some(success), _) => {
+                let told = success.told();
+                let position = position.or(told.position);
+                // Which fields were wanted was another request's wish.
+                Told { status, position, fields: None, ..told }.into_response()
             }
-            .into_response(),
             (None, Some(failure)) => Error {
                 details: failure.details,
                 current: failure.current,
@@ -98,6 +99,52 @@ impl KeptAnswer {
     }
 }
 
+/// What a reading was answered, to be answered again for as long as nothing has changed.
+impl KeptAnswer {
+    /// What a handler answered, if it went well.
+    pub fn of_reading(response: &Response) -> Option<Self> {
+        let told = response.extensions().get::<Told>()?;
+        (told.status == StatusCode::OK).then(|| told.into())
+    }
+
+    /// The answer to a reading once more, as of a position.
+    pub fn read_again(&self, position: Option<String>) -> Response {
+        let Some(success) = self.success.clone() else {
+            return Error::internal("a kept answer says nothing").into_response();
+        };
+        let told = success.told();
+        Told { position: position.or(told.position), ..told }.into_response()
+    }
+
+    /// Where in the log it stands.
+    pub fn position(&self) -> Option<&str> {
+        self.success.as_ref()?.position.as_deref()
+    }
+
+    /// Whether it is known by which names `fields=` asks for a part of it.
+    pub fn knows_fields(&self) -> bool {
+        self.success.as_ref().is_some_and(|success| success.fields.is_some())
+    }
+
+    /// How many bytes it takes, about.
+    pub fn weight(&self) -> usize {
+        self.success.as_ref().map_or(0, |success| success.data.get().len() + 256)
+    }
+}
+
+impl Success {
+    fn told(self) -> Told {
+        Told {
+            position: self.position,
+            list: self.list,
+            version: self.etag,
+            location: self.location,
+            fields: self.fields,
+            ..Told::ok(self.data)
+        }
+    }
+}
+
 impl From<&Told> for KeptAnswer {
     fn from(told: &Told) -> Self {
         let success = Success {
@@ -106,6 +153,7 @@ impl From<&Told> for KeptAnswer {
             list: told.list.clone(),
             etag: told.version.clone(),
             location: told.location.clone(),
+            fields: told.fields,
         };
         Self { status: told.status.as_u16(), success: Some(success), failure: None }
     }

@@ -7,7 +7,7 @@ use super::{
     Coaching,
     query::{self, Other},
 };
-use crate::{Context, context::Reading};
+use crate::{Context, reading::Reading};
 
 /// The routes of coaching.
 pub fn routes<S>() -> Routes<S>

@@ -20,7 +20,7 @@ pub struct History;
 
 impl Projection for History {
     const NAME: &'static str = "history";
-    const SCHEMA: &'static str = "history_v5";
+    const SCHEMA: &'static str = "history_v6";
     const TABLES: &'static str = include_str!("schema.sql");
     const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
@@ -40,6 +40,7 @@ impl Projection for History {
         "WorkoutCompleted",
         "WorkoutDiscarded",
     ];
+    const REVISED: bool = true;
 
     type Batch = fold::Batch;
 

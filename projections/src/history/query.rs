@@ -73,23 +73,23 @@ pub(super) async fn page(
                a.time_zone as "time_zone?",
                case when row_number() over () = 1 then
                    (select array_agg(b.measured_at order by b.measured_at, b.noted)
-                    from history_v5.weighings b where b.owner = $1)
+                    from history_v6.weighings b where b.owner = $1)
                end as measured_at,
                case when row_number() over () = 1 then
                    (select array_agg(b.weight order by b.measured_at, b.noted)
-                    from history_v5.weighings b where b.owner = $1)
+                    from history_v6.weighings b where b.owner = $1)
                end as weights
-           from history_v5.checkpoints c
-           left join history_v5.athletes a on a.owner = $1
+           from history_v6.checkpoints c
+           left join history_v6.athletes a on a.owner = $1
            left join lateral (
-               select * from history_v5.workouts w
+               select * from history_v6.workouts w
                where w.owner = $1
                    and ($3::timestamptz is null or (w.started_at, w.workout) < ($3, $4::uuid))
                    and ($5::boolean is null or w.completed = $5)
                    and ($6::timestamptz is null or w.started_at >= $6)
                    and ($7::timestamptz is null or w.started_at < $7)
                    and ($8::text[] is null or w.workout in (
-                       select s.workout from history_v5.workout_sets s
+                       select s.workout from history_v6.workout_sets s
                        where s.owner = $1 and s.exercise = any($8)
                    ))
                order by w.started_at desc, w.workout desc
@@ -97,11 +97,11 @@ pub(super) async fn page(
            ) w on true
            left join lateral (
                select s.ordinal, s.set_id, s.values, s.unusual, null as noted
-               from history_v5.workout_sets s
+               from history_v6.workout_sets s
                where s.owner = $1 and s.workout = w.workout
                union all
                select null, null, null, null, n.noted
-               from history_v5.workout_notes n
+               from history_v6.workout_notes n
                where n.owner = $1 and n.workout = w.workout
            ) part on true
            where c.partition = $2
@@ -188,7 +188,7 @@ pub(super) async fn page(
 /// Where the athlete's days begin and end; one who is not in the model yet has no workouts in it
 /// either.
 async fn time_zone(context: &Context, owner: AthleteId) -> Result<Option<String>, Error> {
-    sqlx::query_scalar!("select time_zone from history_v5.athletes where owner = $1", owner.uuid())
+    sqlx::query_scalar!("select time_zone from history_v6.athletes where owner = $1", owner.uuid())
         .fetch_optional(&context.pool)
         .await
         .map_err(context::database)

@@ -1,6 +1,6 @@
 //! `GET /v1/history` and `GET /v1/workouts`.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use axum::extract::{FromRef, State};
 use domain::library::{Library, fold};
@@ -13,15 +13,27 @@ use super::{
     History,
     query::{self, Place, Wanted},
 };
-use crate::{Context, athlete::custom_exercises, context::Reading, days::Edge, represent::Workout};
+use crate::{
+    Context,
+    athlete::custom_exercises,
+    days::Edge,
+    reading::{Keeping, Reading, kept},
+    represent::Workout,
+};
+
+/// How long answers are good, if nothing changes.
+const KEEPING: Keeping = Keeping { shared: Duration::from_secs(5 * 60), by_day: false };
 
 /// The routes of history.
-pub fn routes<S>() -> Routes<S>
+pub fn routes<S>(context: &Context) -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::of(include_str!("routes.rs")).get("/v1/history", history).get("/v1/workouts", workouts)
+    let routes = Routes::of(include_str!("routes.rs"))
+        .get("/v1/history", history)
+        .get("/v1/workouts", workouts);
+    kept::<History, S>(routes, context, KEEPING)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +56,6 @@ async fn history(
     reading: Reading,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Answer<Vec<Workout>>, Error> {
-    context.wait::<History>(&reading).await?;
     let (owner, partition) = (reading.owner, reading.partition);
     let exercises = match (&query.exercise, query.muscle) {
         (None, None) => None,
@@ -96,7 +107,6 @@ async fn workouts(
     reading: Reading,
     Query(query): Query<WorkoutsQuery>,
 ) -> Result<Answer<Vec<Workout>>, Error> {
-    context.wait::<History>(&reading).await?;
     let (owner, partition) = (reading.owner, reading.partition);
     let wanted = Wanted {
         completed: query.status.map(|status| status == Status::Completed),

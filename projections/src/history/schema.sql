@@ -1,4 +1,4 @@
--- schema: history_v5
+-- schema: history_v6
 -- Which workouts an athlete did, newest first, with every set. Text columns hold the JSON of the
 -- events, personal fields sealed as they are there, so that a destroyed key forgets them here too.
 

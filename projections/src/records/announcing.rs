@@ -64,11 +64,11 @@ pub async fn standings(pool: &PgPool, keys: Vec<Key>) -> Result<Vec<Standing>, s
         r#"select k.number as "number!", s.best as "best?", a.holders as "holders?",
                n.version as "version?", e.created as "created?"
            from unnest($1::uuid[], $2::text[]) with ordinality as k (owner, exercise, number)
-           left join records_v2.spans s
+           left join records_v3.spans s
                on s.owner = k.owner and s.exercise = k.exercise and s.level = 0 and s.span = 0
-           left join records_v2.announced a on a.owner = k.owner and a.exercise = k.exercise
-           left join records_v2.announcements n on n.owner = k.owner
-           left join records_v2.custom_exercises e
+           left join records_v3.announced a on a.owner = k.owner and a.exercise = k.exercise
+           left join records_v3.announcements n on n.owner = k.owner
+           left join records_v3.custom_exercises e
                on e.owner = k.owner and e.exercise::text = k.exercise"#,
         &owners,
         &exercises,
@@ -103,7 +103,7 @@ pub async fn standings(pool: &PgPool, keys: Vec<Key>) -> Result<Vec<Standing>, s
     let (ids, of): (Vec<Uuid>, Vec<Uuid>) = workouts.into_iter().unzip();
     // Whether a workout was imported never changes.
     let imported = sqlx::query!(
-        "select w.workout, w.owner from records_v2.workouts w
+        "select w.workout, w.owner from records_v3.workouts w
          join unnest($1::uuid[], $2::uuid[]) as k (workout, owner)
              on k.workout = w.workout and k.owner = w.owner
          where w.imported",
@@ -134,12 +134,12 @@ pub async fn keys_after(
     let rows = sqlx::query!(
         r#"select k.owner as "owner!", k.exercise as "exercise!", e.partition
            from (
-               (select s.owner, s.exercise from records_v2.spans s
+               (select s.owner, s.exercise from records_v3.spans s
                 where s.level = 0 and ($4::uuid is null or s.owner = $4)
                     and ($1::uuid is null or (s.owner, s.exercise) > ($1, $2))
                 order by s.owner, s.exercise limit $3)
                union
-               (select a.owner, a.exercise from records_v2.announced a
+               (select a.owner, a.exercise from records_v3.announced a
                 where ($4::uuid is null or a.owner = $4)
                     and ($1::uuid is null or (a.owner, a.exercise) > ($1, $2))
                 order by a.owner, a.exercise limit $3)
@@ -171,6 +171,6 @@ pub async fn keys_after(
 /// Whether the model says anything yet: one that is not built does not.
 pub async fn is_built(pool: &PgPool) -> Result<bool, sqlx::Error> {
     let built =
-        sqlx::query_scalar!(r#"select built_at is not null as "built!" from records_v2.model"#);
+        sqlx::query_scalar!(r#"select built_at is not null as "built!" from records_v3.model"#);
     Ok(built.fetch_optional(pool).await?.unwrap_or(false))
 }

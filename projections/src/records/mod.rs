@@ -28,7 +28,7 @@ pub struct Records;
 
 impl Projection for Records {
     const NAME: &'static str = "records";
-    const SCHEMA: &'static str = "records_v2";
+    const SCHEMA: &'static str = "records_v3";
     const TABLES: &'static str = include_str!("schema.sql");
     const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
@@ -51,6 +51,7 @@ impl Projection for Records {
         "RecordsRestated",
     ];
     const OPENS: &'static [&'static str] = &["BodyweightMeasured", "BodyweightCorrected"];
+    const REVISED: bool = true;
 
     type Batch = fold::Batch;
 

@@ -92,7 +92,7 @@ pub async fn holders(
     exercise: &ExerciseId,
 ) -> Result<Best, sqlx::Error> {
     let best = sqlx::query_scalar!(
-        "select best from records_v2.spans
+        "select best from records_v3.spans
          where owner = $1 and exercise = $2 and level = 0 and span = 0",
         owner.uuid(),
         exercise.to_string(),
@@ -113,7 +113,7 @@ pub async fn sets_without(
     let at = set.performed_at.utc();
     let (month, id) = (month_of(at), exercise.to_string());
     let months = sqlx::query_scalar!(
-        "select best from records_v2.spans
+        "select best from records_v3.spans
          where owner = $1 and exercise = $2 and level = 2 and span <> $3",
         owner.uuid(),
         id,
@@ -122,7 +122,7 @@ pub async fn sets_without(
     .fetch_all(pool)
     .await?;
     let days = sqlx::query_scalar!(
-        "select done from records_v2.days where owner = $1 and exercise = $2 and month = $3",
+        "select done from records_v3.days where owner = $1 and exercise = $2 and month = $3",
         owner.uuid(),
         id,
         month,
@@ -149,7 +149,7 @@ impl Of<'_> {
     /// Where the athlete's days begin and end.
     pub(super) async fn zone(self) -> Result<TimeZone, Error> {
         let zone = sqlx::query_scalar!(
-            "select time_zone from records_v2.athletes where owner = $1",
+            "select time_zone from records_v3.athletes where owner = $1",
             self.owner.uuid()
         )
         .fetch_optional(&self.context.pool)
@@ -162,8 +162,8 @@ impl Of<'_> {
     pub(super) async fn now(self, exercise: Option<&ExerciseId>) -> Result<Tracks, Error> {
         let rows = sqlx::query!(
             r#"select c.epoch, c.position, s.exercise as "exercise?", s.best as "best?"
-               from records_v2.checkpoints c
-               left join records_v2.spans s on s.owner = $1 and s.level = 0 and s.span = 0
+               from records_v3.checkpoints c
+               left join records_v3.spans s on s.owner = $1 and s.level = 0 and s.span = 0
                    and ($3::text is null or s.exercise = $3)
                where c.partition = $2"#,
             self.owner.uuid(),
@@ -199,19 +199,19 @@ impl Of<'_> {
         let rows = sqlx::query!(
             r#"select c.epoch, c.position, w.window as "window?", t.exercise as "exercise?",
                    part.done as "done?", part.is_whole as "is_whole?"
-               from records_v2.checkpoints c
-               left join records_v2.spans t on t.owner = $1 and t.level = 0 and t.span = 0
+               from records_v3.checkpoints c
+               left join records_v3.spans t on t.owner = $1 and t.level = 0 and t.span = 0
                    and ($3::text is null or t.exercise = $3)
                left join unnest($4::int[], $5::int[], $6::int[], $7::int[]) with ordinality
                    as w (first, last, whole, after, "window") on true
                left join lateral (
                    select s.best as done, true as is_whole
-                   from records_v2.spans s
+                   from records_v3.spans s
                    where s.owner = $1 and s.exercise = t.exercise and s.level = 2
                        and s.span >= w.whole and s.span < w.after
                    union all
                    select d.done, false
-                   from records_v2.days d
+                   from records_v3.days d
                    where d.owner = $1 and d.exercise = t.exercise
                        and d.month >= w.first / 100 and d.month <= w.last / 100
                        and d.month * 100 + d.day between w.first and w.last
@@ -277,8 +277,8 @@ impl Of<'_> {
         for _ in 0..ATTEMPTS {
             let rows = sqlx::query!(
                 r#"select c.epoch, c.position, s.span as "span?", s.best as "best?"
-                   from records_v2.checkpoints c
-                   left join records_v2.spans s on s.owner = $1 and s.exercise = $3 and s.level = 2
+                   from records_v3.checkpoints c
+                   left join records_v3.spans s on s.owner = $1 and s.exercise = $3 and s.level = 2
                    where c.partition = $2
                    order by s.span"#,
                 self.owner.uuid(),
@@ -301,8 +301,8 @@ impl Of<'_> {
             }
             let rows = sqlx::query!(
                 r#"select c.epoch, c.position, d.done as "done?"
-                   from records_v2.checkpoints c
-                   left join records_v2.days d on d.owner = $1 and d.exercise = $3
+                   from records_v3.checkpoints c
+                   left join records_v3.days d on d.owner = $1 and d.exercise = $3
                        and d.month = any($4)
                    where c.partition = $2
                    order by d.month, d.day"#,

@@ -1,6 +1,6 @@
 //! `GET /v1/records…` and `GET /v1/stats/personal-records`.
 
-use std::{borrow::Cow, cmp::Reverse};
+use std::{borrow::Cow, cmp::Reverse, time::Duration};
 
 use axum::extract::{FromRef, State};
 use domain::{
@@ -19,25 +19,29 @@ use super::{
 };
 use crate::{
     Context,
-    context::Reading,
     days::Edge,
+    reading::{Keeping, Reading, kept},
     represent::{Exercise, Known, ShownWeight, show_weight},
 };
 
 /// Newest records that the overview shows.
 const LATEST: usize = 10;
 
+/// How long answers are good, if nothing changes.
+const KEEPING: Keeping = Keeping { shared: Duration::from_secs(24 * 60 * 60), by_day: false };
+
 /// The routes of records.
-pub fn routes<S>() -> Routes<S>
+pub fn routes<S>(context: &Context) -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::of(include_str!("routes.rs"))
+    let routes = Routes::of(include_str!("routes.rs"))
         .get("/v1/records", records)
         .get("/v1/records/{exercise}", record)
         .get("/v1/records/{exercise}/progression", progression)
-        .get("/v1/stats/personal-records", personal_records)
+        .get("/v1/stats/personal-records", personal_records);
+    kept::<Records, S>(routes, context, KEEPING)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -273,11 +277,10 @@ fn missing(field: &'static str) -> Error {
     Error::validation(vec![Detail::new(field, format!("must be given with {other}"))])
 }
 
-/// Whose records a request is about, once they are as new as it wants.
-async fn of<'a>(context: &'a Context, reading: &Reading) -> Result<Of<'a>, Error> {
-    context.wait::<Records>(reading).await?;
+/// Whose records a request is about.
+fn of<'a>(context: &'a Context, reading: &Reading) -> Of<'a> {
     let (owner, partition) = (reading.owner, reading.partition);
-    Ok(Of { context, owner, partition })
+    Of { context, owner, partition }
 }
 
 /// The records of all exercises that the caller has done, by exercise.
@@ -286,7 +289,7 @@ async fn records(
     reading: Reading,
     Query(query): Query<RecordsQuery>,
 ) -> Result<Answer<Vec<OfExercise>>, Error> {
-    let of = of(&context, &reading).await?;
+    let of = of(&context, &reading);
     let exercises = of.exercises().await?;
     let shown = |measurement| Shown { unit: query.unit, formula: query.formula, measurement };
     let mut all = Vec::new();
@@ -325,7 +328,7 @@ async fn record(
     Path(exercise): Path<String>,
     Query(query): Query<RecordsQuery>,
 ) -> Result<Answer<OfExercise>, Error> {
-    let of = of(&context, &reading).await?;
+    let of = of(&context, &reading);
     let exercises = of.exercises().await?;
     let (exercise, known) = exercises.named(&exercise)?;
     let measurement = known.measurement;
@@ -364,7 +367,7 @@ async fn progression(
     Path(exercise): Path<String>,
     Query(query): Query<ProgressionQuery>,
 ) -> Result<Answer<Vec<Broken>>, Error> {
-    let of = of(&context, &reading).await?;
+    let of = of(&context, &reading);
     let exercises = of.exercises().await?;
     let (exercise, known) = exercises.named(&exercise)?;
     let measurement = known.measurement;
@@ -429,7 +432,7 @@ async fn personal_records(
     reading: Reading,
     Query(query): Query<OverviewQuery>,
 ) -> Result<Answer<Overview>, Error> {
-    let of = of(&context, &reading).await?;
+    let of = of(&context, &reading);
     let exercises = of.exercises().await?;
     let tracks = of.now(None).await?;
     let (mut all, mut done) = (Vec::new(), 0);

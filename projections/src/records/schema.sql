@@ -1,4 +1,4 @@
--- schema: records_v2
+-- schema: records_v3
 -- Which sets hold an athlete's records: by exercise, the best of each month, each year and ever. A day
 -- has all its sets, so that whoever loses a set looks again at one day, its month and its year.
 

@@ -12,7 +12,7 @@ use super::{
     Routines,
     query::{self, Own, Page, Place, Shared, Wanted},
 };
-use crate::{Context, context::Reading};
+use crate::{Context, reading::Reading};
 
 /// The routes of routines.
 pub fn routes<S>() -> Routes<S>

@@ -20,7 +20,7 @@ pub struct Stats;
 
 impl Projection for Stats {
     const NAME: &'static str = "stats";
-    const SCHEMA: &'static str = "stats_v2";
+    const SCHEMA: &'static str = "stats_v3";
     const TABLES: &'static str = include_str!("schema.sql");
     const INDEXES: &'static str = include_str!("indexes.sql");
     const TYPES: &'static [&'static str] = &[
@@ -38,6 +38,7 @@ impl Projection for Stats {
         "WorkoutCompleted",
         "WorkoutDiscarded",
     ];
+    const REVISED: bool = true;
 
     type Batch = fold::Batch;
 

@@ -69,15 +69,15 @@ impl Training {
                    case when $3::timestamptz is null or w.started_at >= $3 then w.sets end as sets,
                    case when row_number() over () = 1 then
                        (select array_agg(b.measured_at order by b.measured_at, b.noted)
-                        from stats_v2.weighings b where b.owner = $1)
+                        from stats_v3.weighings b where b.owner = $1)
                    end as measured_at,
                    case when row_number() over () = 1 then
                        (select array_agg(b.weight order by b.measured_at, b.noted)
-                        from stats_v2.weighings b where b.owner = $1)
+                        from stats_v3.weighings b where b.owner = $1)
                    end as weights
-               from stats_v2.checkpoints c
-               left join stats_v2.athletes a on a.owner = $1
-               left join stats_v2.workouts w on w.owner = $1 and w.completed_at is not null
+               from stats_v3.checkpoints c
+               left join stats_v3.athletes a on a.owner = $1
+               left join stats_v3.workouts w on w.owner = $1 and w.completed_at is not null
                where c.partition = $2
                order by w.started_at, w.workout"#,
             owner.uuid(),

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 use axum::extract::{FromRef, State};
@@ -15,23 +16,31 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use web::{Answer, Error, Path, Query, Routes};
 
 use super::{Stats, fold::Counted, query::Training};
-use crate::{Context, context::Reading, represent::Exercise};
+use crate::{
+    Context,
+    reading::{Keeping, Reading, kept},
+    represent::Exercise,
+};
 
 /// Longer periods than ten years are written `all`.
 const LONGEST: u32 = 3660;
 
+/// How long answers are good, if nothing changes.
+const KEEPING: Keeping = Keeping { shared: Duration::from_secs(60 * 60), by_day: true };
+
 /// The routes of stats.
-pub fn routes<S>() -> Routes<S>
+pub fn routes<S>(context: &Context) -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Context: FromRef<S>,
 {
-    Routes::of(include_str!("routes.rs"))
+    let routes = Routes::of(include_str!("routes.rs"))
         .get("/v1/stats/overview", overview)
         .get("/v1/stats/volume", volume)
         .get("/v1/stats/exercises", exercises)
         .get("/v1/stats/exercises/{exercise}", exercise)
-        .get("/v1/stats/muscles", muscles)
+        .get("/v1/stats/muscles", muscles);
+    kept::<Stats, S>(routes, context, KEEPING)
 }
 
 /// A number of local days up to today, or all of them.
@@ -80,7 +89,6 @@ struct OverviewQuery {
 }
 
 async fn read(context: &Context, reading: &Reading, period: Period) -> Result<Training, Error> {
-    context.wait::<Stats>(reading).await?;
     Training::read(context, reading.owner, reading.partition, period.0).await
 }
 

@@ -1,4 +1,4 @@
--- schema: stats_v2
+-- schema: stats_v3
 -- What an athlete's training adds up to: a row a workout with what counts of each of its sets. Days,
 -- weeks and sums are made when it is read, in the time zone that the athlete has then.
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Context,
     athlete::Exercises,
-    context::Reading,
+    reading::Reading,
     represent::{Exercise, Known, ShownWeight, show_weight},
 };
 

@@ -40,7 +40,7 @@ pub(crate) async fn heads(pool: &PgPool) -> Result<Heads, sqlx::Error> {
 /// Whether history has everything, and Kafka has acknowledged everything; else how far they are.
 pub(crate) async fn behind(pool: &PgPool) -> Result<Option<String>, sqlx::Error> {
     let heads = heads(pool).await?;
-    let history = "select partition, position from history_v5.checkpoints";
+    let history = "select partition, position from history_v6.checkpoints";
     let published = "select partition, position from log.published";
     let mut behind = Vec::new();
     for (name, query) in [("history", history), ("published", published)] {
@@ -152,7 +152,7 @@ impl Log {
 /// Compares the rows of history with the log; answers how many sets differ.
 async fn rows_are_as_folded(world: &World, log: &Log) -> Result<u64> {
     let rows: Vec<(Uuid, Uuid, String)> =
-        sqlx::query_as("select set_id, workout, values from history_v5.workout_sets")
+        sqlx::query_as("select set_id, workout, values from history_v6.workout_sets")
             .fetch_all(&world.pool)
             .await?;
     let mut wrong = Vec::new();

@@ -98,7 +98,7 @@ async fn read_topic(mut consumer: Consumer, found: Arc<Mutex<Found>>) {
 }
 
 async fn read_checkpoints(pool: PgPool, found: Arc<Mutex<Found>>) {
-    let query = "select partition, position from history_v5.checkpoints";
+    let query = "select partition, position from history_v6.checkpoints";
     while let Ok(rows) = sqlx::query_as::<_, (i16, i64)>(query).fetch_all(&pool).await {
         let now = Instant::now();
         for (partition, position) in rows {

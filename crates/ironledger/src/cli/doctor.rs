@@ -10,7 +10,6 @@ use projections::MODELS;
 use projector::{Observer, State};
 use servers::Postgres;
 use sqlx::{Connection, PgConnection};
-use web::limits::Quotas;
 
 use super::say;
 use crate::settings::{OnKafka, OnRedis, User, Where, data_folder};
@@ -83,11 +82,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    match arguments.redis.limits(Quotas::default())?.is_shared().await {
-        None => findings.good("there is no Redis: each `api` process limits by itself"),
-        Some(true) => findings.good("Redis answers: `api` processes share limits"),
-        Some(false) => findings.bad(
-            "Redis does not answer: each `api` process limits by itself",
+    match arguments.redis.redis()? {
+        None => findings.good("there is no Redis: each `api` process limits and caches by itself"),
+        Some(redis) if redis.answers().await => {
+            findings.good("Redis answers: `api` processes share limits and caches");
+        }
+        Some(_) => findings.bad(
+            "Redis does not answer: each `api` process limits and caches by itself",
             "start it, or put REDIS_URL right",
         ),
     }

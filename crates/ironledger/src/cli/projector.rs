@@ -13,7 +13,7 @@ use super::say;
 use crate::{
     app,
     metrics::MetricsAt,
-    settings::{OnKafka, User, Where},
+    settings::{OnKafka, OnRedis, User, Where},
 };
 
 #[derive(clap::Args)]
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     kafka: OnKafka,
+
+    #[command(flatten)]
+    redis: OnRedis,
 
     #[command(flatten)]
     metrics: MetricsAt,
@@ -74,7 +77,10 @@ async fn project<P: Projection>(
     let database = Database::new(&url, "ironledger projector", 4 + u32::from(arguments.workers))?;
     let reader = Reader::open(&database);
     let keys = arguments.place.keys_of::<P>(&database)?;
-    let projector = Projector::<P>::new(&database, reader).with_keys(keys).with_workers(workers);
+    let projector = Projector::<P>::new(&database, reader)
+        .with_keys(keys)
+        .with_workers(workers)
+        .heard_by(arguments.redis.redis()?.map(projections::forgets));
     let member = Random::system().uuid(Clock::system().now());
     match arguments.kafka.kafka()? {
         Some(kafka) => {

@@ -93,10 +93,13 @@ async fn serve(
     let mut projections = JoinSet::new();
     let mut progress = Vec::new();
     let keys = app.queries.keys.clone();
+    let redis = arguments.around.redis()?;
     for model in MODELS {
         let log = app.commands.log.reader().clone();
         let told = with_model!(model.name, P => {
-            let projector = Projector::<P>::new(&for_projector, log).with_keys(Some(keys.clone()));
+            let projector = Projector::<P>::new(&for_projector, log)
+                .with_keys(Some(keys.clone()))
+                .heard_by(redis.clone().map(projections::forgets));
             projector.prepare().await?;
             let progress = projector.progress();
             projections.spawn(projector.run(projecting.clone()));

@@ -68,10 +68,10 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(audit::routes())
         .merge(models::routes())
         .merge(projections::coaching::routes())
-        .merge(projections::history::routes())
-        .merge(projections::records::routes())
+        .merge(projections::history::routes(&app.queries))
+        .merge(projections::records::routes(&app.queries))
         .merge(projections::routines::routes())
-        .merge(projections::stats::routes())
+        .merge(projections::stats::routes(&app.queries))
         .merge(projections::strength::routes())
 }
 

@@ -123,6 +123,7 @@ impl<P: Projection> Replay<P> {
             log: self.log.clone(),
             keys: self.keys.clone(),
             loading: true,
+            hears: None,
             projection: PhantomData,
         };
         let (told, pace, stop) = (self.told.clone(), self.pace.clone(), self.stop.clone());

@@ -29,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 use load::Pace;
 use step::Told;
-use turn::{Earlier, build, unlock};
+use turn::{Earlier, unlock};
 
 pub use compare::Difference;
 pub use step::{Phase, Step};
+pub use turn::program;
 
 use crate::{Error, Projection, Projector, batch::Standing, checkpoint, parking, schema};
 
@@ -339,7 +340,7 @@ impl<P: Projection> Replay<P> {
         schema::lock(&mut transaction).await?;
         if schema::exists(&mut transaction, &shadow).await? {
             let projector = self.projector(&shadow);
-            let is_wanted = earlier.build == build()
+            let is_wanted = earlier.build == program()
                 && (!earlier.was_refused || self.options.accept_differences);
             let fits = match schema::check_shape::<P>(&mut transaction).await {
                 Ok(()) if !is_wanted => Err(Error::OtherShape(P::SCHEMA)),

@@ -53,7 +53,7 @@ impl<P: Projection> Replay<P> {
                 P::SCHEMA,
                 here.0,
                 here.1,
-                build(),
+                program(),
             )
             .execute(&mut connection)
             .await?;
@@ -123,13 +123,13 @@ pub(super) struct Earlier {
 }
 
 /// Which program this is: another one may mean other rows by the same events.
-pub(super) fn build() -> &'static str {
-    static BUILD: LazyLock<String> = LazyLock::new(|| {
+pub fn program() -> &'static str {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
         let program = std::env::current_exe().and_then(std::fs::read);
         // A program that cannot be read is taken for any other that cannot.
         program.map_or_else(|_| String::new(), |bytes| schema::fingerprint(&bytes))
     });
-    &BUILD
+    &PROGRAM
 }
 
 /// Lets the next one in at once, and not when the server sees that the connection has ended.

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use quotas::{Budget, Quota, Quotas};
 
-use crate::Error;
+use crate::{Error, remote::Redis};
 use local::Local;
 use shared::Shared;
 
@@ -41,11 +41,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits of this process alone, or shared through Redis, by names that begin with a prefix.
-    /// Fails when the address is none of Redis.
-    pub fn new(quotas: Quotas, redis: Option<(&str, &str)>) -> Result<Self, redis::RedisError> {
-        let shared = redis.map(|(url, prefix)| Shared::new(url, prefix)).transpose()?;
-        Ok(Self { local: Local::new(&quotas), quotas, shared })
+    /// Limits of this process alone, or shared through Redis.
+    pub fn new(quotas: Quotas, redis: Option<Redis>) -> Self {
+        Self { local: Local::new(&quotas), quotas, shared: redis.map(Shared::new) }
     }
 
     /// Takes from all of a subject's budgets, or from none; answers the one with least left.
@@ -72,13 +70,6 @@ impl Limits {
             return left;
         }
         self.local.look(subject, budget, quota)
-    }
-
-    /// Whether Redis answers; `None` where there is none.
-    pub async fn is_shared(&self) -> Option<bool> {
-        let shared = self.shared.as_ref()?;
-        let asked = (Budget::Anonymous, self.quotas.of(Budget::Anonymous));
-        Some(shared.look("doctor", asked).await.is_some())
     }
 
     fn asked(&self, budgets: &[Budget]) -> Vec<(Budget, Quota)> {

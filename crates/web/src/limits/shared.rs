@@ -1,22 +1,11 @@
 //! Limits that all processes share: one script in Redis, which takes from all windows or none.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use redis::{
-    Client, Script,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::Script;
 
 use super::{Budget, Left, Quota};
-
-/// A request waits no longer for Redis.
-const PATIENCE: Duration = Duration::from_millis(200);
-
-/// After Redis failed, it is left alone for so long.
-const AWAY: Duration = Duration::from_secs(1);
+use crate::remote::Redis;
 
 /// Steps of a window.
 const STEPS: u128 = 16;
@@ -75,26 +64,13 @@ return answer
 
 /// Windows in Redis.
 pub(super) struct Shared {
-    connection: ConnectionManager,
+    redis: Redis,
     script: Script,
-    prefix: String,
-    away_until: Mutex<Option<Instant>>,
 }
 
 impl Shared {
-    /// Connects lazily.
-    pub(super) fn new(url: &str, prefix: &str) -> Result<Self, redis::RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_number_of_retries(0);
-        let connection = ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?;
-        Ok(Self {
-            connection,
-            script: Script::new(TAKE),
-            prefix: prefix.to_owned(),
-            away_until: Mutex::default(),
-        })
+    pub(super) fn new(redis: Redis) -> Self {
+        Self { redis, script: Script::new(TAKE) }
     }
 
     /// `None` where Redis is away.
@@ -113,9 +89,6 @@ impl Shared {
     }
 
     async fn ask(&self, subject: &str, asked: &[(Budget, Quota)], cost: u32) -> Option<Vec<Left>> {
-        if self.away().is_some_and(|until| until > Instant::now()) {
-            return None;
-        }
         let mut call = self.script.prepare_invoke();
         call.arg(cost);
         for (budget, quota) in asked {
@@ -123,26 +96,12 @@ impl Shared {
             // Steps of another window would count for decades.
             let window = quota.window.as_millis();
             let name = budget.name();
-            call.key(format!("{}:limit:{{{subject}}}:{name}:{window}", self.prefix));
+            call.key(self.redis.key(&format!("limit:{{{subject}}}:{name}:{window}")));
             let step = u64::try_from((window / STEPS).max(1)).unwrap_or(u64::MAX);
             call.arg(quota.count).arg(u64::try_from(window).unwrap_or(u64::MAX)).arg(step);
         }
-        let mut connection = self.connection.clone();
-        let asking = call.invoke_async::<Vec<i64>>(&mut connection);
-        let answer = match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(Ok(answer)) if answer.len() == asked.len() * 3 => answer,
-            failed => {
-                let why = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    Ok(Ok(_)) => "an answer of another kind".to_owned(),
-                    Err(_) => "no answer".to_owned(),
-                };
-                tracing::warn!(why, "limits are this process's own: Redis is away");
-                *self.away_until.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(Instant::now() + AWAY);
-                return None;
-            }
-        };
+        let asking = async |mut redis| call.invoke_async::<Vec<i64>>(&mut redis).await;
+        let answer = self.redis.ask("limit", asking).await?;
         let each = asked.iter().zip(answer.chunks_exact(3));
         let left = each.map(|((budget, quota), told)| Left {
             budget: *budget,
@@ -151,10 +110,7 @@ impl Shared {
             back_in: Duration::from_millis(u64::try_from(told[2]).unwrap_or_default()),
             granted: told[0] == 1,
         });
-        Some(left.collect())
-    }
-
-    fn away(&self) -> Option<Instant> {
-        *self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+        let left: Vec<Left> = left.collect();
+        (left.len() == asked.len()).then_some(left)
     }
 }
