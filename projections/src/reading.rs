@@ -165,7 +165,7 @@ impl Context {
 
         let (mut by_handler, mut found) = (Some(by_handler), "process");
         let making = async {
-            if !picks && let Some(answer) = self.from_redis(reading.owner, &key).await {
+            if !picks && let Some(answer) = self.find_shared(reading.owner, &key).await {
                 found = "redis";
                 return Ok(Arc::new(answer));
             }
@@ -174,7 +174,7 @@ impl Context {
             let response = next.run(request).await;
             match KeptAnswer::of_reading(&response) {
                 Some(answer) if answer.weight() <= LARGEST => {
-                    self.to_redis(reading.owner, &key, &answer, keeping.shared);
+                    self.share(reading.owner, &key, &answer, keeping.shared);
                     Ok(Arc::new(answer))
                 }
                 _ => Err(Unkept(Mutex::new(Some(response)))),
@@ -257,7 +257,7 @@ impl Context {
         })
     }
 
-    async fn from_redis(&self, owner: AthleteId, key: &Key) -> Option<KeptAnswer> {
+    async fn find_shared(&self, owner: AthleteId, key: &Key) -> Option<KeptAnswer> {
         let redis = self.cache.0.redis.as_ref()?;
         let sealed = redis.get(&place(redis, key)).await?;
         // Whatever is not what was put there is nothing.
@@ -270,7 +270,7 @@ impl Context {
     }
 
     /// Nobody waits for it.
-    fn to_redis(&self, owner: AthleteId, key: &Key, answer: &KeptAnswer, keep: Duration) {
+    fn share(&self, owner: AthleteId, key: &Key, answer: &KeptAnswer, keep: Duration) {
         let Some(redis) = self.cache.0.redis.clone() else { return };
         let Ok(text) = serde_json::to_vec(answer) else { return };
         let (keys, clear, place) =
