@@ -19,6 +19,7 @@ pub struct Planned {
 
 /// What a set is to be, in an answer.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PlannedSet")]
 #[expect(missing_docs, reason = "as in the events")]
 pub struct Set {
     pub kind: SetKind,

@@ -139,7 +139,8 @@ async fn an_event_says_everything_but_what_is_personal() {
     assert_eq!((&metadata["device"], &metadata["request"]), (&json!("watch-7"), &json!("try-1")));
     assert_eq!(metadata["channel"], "api");
     assert_eq!(metadata["occurred_at"], "2026-01-02T03:04:05Z");
-    assert_eq!(metadata["correlation"], metadata["causation"]);
+    assert!(metadata["correlation"].is_string() && metadata["causation"].is_string());
+    assert_ne!(metadata["correlation"], metadata["causation"], "the request and the command");
     assert!(event["payload"]["details"]["title"]["sealed"].is_string());
     assert!(!found.body.to_string().contains("clear-title"));
 }

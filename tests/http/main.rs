@@ -38,6 +38,7 @@ mod sessions;
 mod sets;
 mod stats;
 mod strength;
+mod traces;
 mod unusual;
 mod workouts;
 

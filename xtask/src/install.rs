@@ -21,6 +21,20 @@ const MAVEN: NotInstalled = NotInstalled {
     remedy: "`apt-get install maven` (Debian, Ubuntu) or put mvn on the PATH",
 };
 
+const WRK: NotInstalled = NotInstalled {
+    what: "wrk",
+    remedy: "`apt-get install wrk` (Debian, Ubuntu), or put wrk 4 on the PATH",
+};
+
+/// Makes sure that there is a load generator.
+pub(crate) fn wrk() -> Result<()> {
+    if !on_path("wrk") {
+        apt(&[(WRK, "wrk")])?;
+        ensure!(on_path("wrk"), "{WRK}");
+    }
+    Ok(())
+}
+
 /// Makes sure that these servers can be started.
 pub(crate) fn install(services: &[Service]) -> Result<()> {
     let before = missing(services);

@@ -88,6 +88,12 @@ const COMMANDS: &[Command] = &[
         run: generated::openapi,
     },
     Command {
+        name: "examples",
+        arguments: "",
+        does: "record the document's examples anew on a server of this program",
+        run: run::examples,
+    },
+    Command {
         name: "bench",
         arguments: "NAME [ARGS…]",
         does: "measure on servers that keep what they are told; no NAME lists them",

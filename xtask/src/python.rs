@@ -1,4 +1,4 @@
-//! The Python of the analytics example: an environment with its packages, in the user's cache.
+//! Environments of Python with the packages that some checks need, in the user's cache.
 
 use std::{
     fs,
@@ -16,21 +16,50 @@ use crate::{
     install::apt,
 };
 
-/// By which tests are told of it.
-pub(crate) const VARIABLE: &str = "ANALYTICS_PYTHON";
+/// Packages that belong together.
+pub(crate) struct Packages {
+    /// For what.
+    name: &'static str,
+    /// The file that lists them.
+    requirements: &'static str,
+    /// By which programs are told of the interpreter that has them.
+    pub(crate) variable: &'static str,
+}
+
+/// Of the analytics example.
+pub(crate) const ANALYTICS: Packages = Packages {
+    name: "analytics",
+    requirements: "docs/examples/analytics/requirements.txt",
+    variable: "ANALYTICS_PYTHON",
+};
+
+/// Of the client that is made from the OpenAPI document.
+pub(crate) const CLIENT: Packages = Packages {
+    name: "client",
+    requirements: "tests/client/requirements.txt",
+    variable: "CLIENT_PYTHON",
+};
+
+/// Of what sends the interface anything that the document allows, and much that it does not.
+pub(crate) const FUZZ: Packages = Packages {
+    name: "fuzz-api",
+    requirements: "benches/fuzz/requirements.txt",
+    variable: "FUZZ_PYTHON",
+};
 
 const PYTHON: NotInstalled = NotInstalled {
     what: "Python 3 with venv",
     remedy: "`apt-get install python3-venv` (Debian, Ubuntu)",
 };
 
-/// The interpreter of the environment, which is made where it is missing: beside its place, and
-/// moved there whole, so that of two runs at once neither sees a part of the other's.
-pub(crate) fn python() -> Result<PathBuf> {
-    let requirements = root()?.join("docs/examples/analytics/requirements.txt");
+/// The interpreter of an environment with these packages, which is made where it is missing: beside
+/// its place, and moved there whole, so that of two runs at once neither sees a part of the other's.
+pub(crate) fn python(packages: &Packages) -> Result<PathBuf> {
+    let Packages { name, requirements, .. } = packages;
+    let requirements = root()?.join(requirements);
     let mut hasher = DefaultHasher::new();
     fs::read_to_string(&requirements)?.hash(&mut hasher);
-    let folder = Kafka::cache().with_file_name(format!("analytics-{:016x}", hasher.finish()));
+    let folder = Kafka::cache().with_file_name(format!("{name}-{:016x}", hasher.finish()));
     let python = folder.join("bin/python");
     if python.exists() {
         return Ok(python);
@@ -43,7 +72,7 @@ pub(crate) fn python() -> Result<PathBuf> {
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }
-    eprintln!("installing the Python packages of the analytics example into {}", folder.display());
+    eprintln!("installing the Python packages of {name} into {}", folder.display());
     let mut make = Command::new("python3");
     make.args(["-m", "venv"]).arg(&partial);
     let mut fill = Command::new(partial.join("bin/python"));

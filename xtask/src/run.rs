@@ -7,7 +7,8 @@ use servers::Settings;
 
 use crate::{
     cargo::{self, cargo},
-    install::install,
+    generated,
+    install::{self, install},
     python,
     services::{
         Service::{self, Kafka, Postgres, Redis},
@@ -34,6 +35,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false },
     Program { call: "bench auth", file: "auth", given: &[Postgres, Redis], own: &[], product: true },
     Program { call: "bench beside", file: "beside", given: &[Postgres], own: &[], product: true },
+    Program { call: "bench http", file: "http", given: &[Postgres, Kafka, Redis], own: &[], product: true },
     Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false },
     Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false },
     Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
@@ -76,11 +78,14 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     cargo::run(build)?;
     let build = began.elapsed();
 
-    let python = python::python()?;
+    let mut pythons = Vec::new();
+    for packages in [python::ANALYTICS, python::CLIENT] {
+        pythons.push((packages.variable, python::python(&packages)?));
+    }
     let servers = Session::start("test", &Service::ALL, Settings::Fleeting)?;
     let began = Instant::now();
     let mut tests = cargo(tool);
-    tests.args(all).args(arguments).envs(servers.variables()).env(python::VARIABLE, &python);
+    tests.args(all).args(arguments).envs(servers.variables()).envs(pythons);
     let mut outcome = cargo::run(tests);
     if nextest && arguments.is_empty() && outcome.is_ok() {
         // Which nextest leaves out.
@@ -97,6 +102,18 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         outcome.is_ok()
     );
     outcome
+}
+
+/// `cargo xtask examples`: what a test compares with, written down anew, and the document with it.
+pub(crate) fn examples(_: &[String]) -> Result<()> {
+    let python = python::python(&python::CLIENT)?;
+    let servers = Session::start("examples", &[Postgres, Redis], Settings::Fleeting)?;
+    let test = ["test", "-p", "ironledger", "--test", "document", "examples"];
+    let mut record = cargo(&test);
+    record.envs(servers.variables()).env(python::CLIENT.variable, python);
+    record.env("RECORD_EXAMPLES", "1");
+    cargo::run(record)?;
+    generated::openapi(&[])
 }
 
 fn has_nextest() -> bool {
@@ -160,6 +177,9 @@ fn on_servers(
     let package = ["-p", "ironledger-benches", "--bin", program.file];
     build(&package)?;
     install(program.own)?;
+    if program.call == "bench http" {
+        install::wrk()?;
+    }
     let servers = Session::start(&call.replace(' ', "-"), program.given, settings)?;
     let mut run = cargo(&["run", "--quiet"]);
     run.args(profile).args(package).arg("--").args(arguments).envs(servers.variables());

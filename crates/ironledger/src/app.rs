@@ -37,6 +37,7 @@ use crate::{
     commands::{Commands, Usuals},
     routes::{self, batch::Application, permissions},
     settings::{Secrets, Surroundings},
+    traces,
 };
 
 /// Largest body of a request.
@@ -163,7 +164,8 @@ impl App {
             (self.clock.clone(), self.clock.clone(), self.random.clone());
         let envelope = Envelope {
             now: Arc::new(move || now_clock.now().utc()),
-            request_id: Arc::new(move || random.uuid(clock.now()).to_string()),
+            new_id: Arc::new(move || random.uuid(clock.now())),
+            served: traces::request,
         };
         let (routes, _) = routes::all(self).into_parts();
         routes

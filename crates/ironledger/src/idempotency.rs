@@ -52,7 +52,7 @@ pub(crate) fn describe(operation: &mut Operation<'_>) {
     if operation.is_command() {
         let text = "Makes the command safe to send twice: the same key and request have the first \
                     answer again, for a day or longer; another request is `422`.";
-        let key = json!({ "type": "string", "minLength": 1, "maxLength": LONGEST });
+        let key = json!({ "type": "string", "pattern": format!("^[!-~]{{1,{LONGEST}}}$") });
         operation.header("Idempotency-Key", text, &key);
         operation.fails(&[400, 409, 422]);
     }

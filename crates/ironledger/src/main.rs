@@ -14,6 +14,7 @@ mod scheduler;
 mod settings;
 mod shown;
 mod telemetry;
+mod traces;
 
 use std::{io::Write, process::ExitCode};
 
@@ -42,8 +43,13 @@ async fn main() -> ExitCode {
     let watched = !matches!(arguments.command, cli::Command::Api(_) | cli::Command::Projector(_));
     // The only other choice of TLS would bring a second build of everything.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    telemetry::start(arguments.log_format, watched);
-    arguments.command.run().await.unwrap_or_else(|error| {
+    telemetry::start(arguments.log_format, watched, arguments.command.is_measured());
+    let ran = match traces::start(arguments.command.name()) {
+        Ok(()) => arguments.command.run().await,
+        Err(error) => Err(error),
+    };
+    traces::end();
+    ran.unwrap_or_else(|error| {
         // One line with its causes: a backtrace would tell the person nothing.
         let _ = writeln!(std::io::stderr(), "error: {error:#}");
         ExitCode::FAILURE

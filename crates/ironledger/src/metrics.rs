@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use projector::{ModelStatus, Observer, State};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,9 @@ use crate::{app, cli::say};
 /// Upper bounds of durations, in seconds.
 const SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Upper bounds of counts of events.
+const EVENTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 /// Where Prometheus may ask.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,17 +37,29 @@ pub(crate) struct MetricsAt {
 }
 
 impl MetricsAt {
+    /// Whether they are served.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.address().is_some()
+    }
+
+    /// An empty variable, as compose files have, is none.
+    fn address(&self) -> Option<&str> {
+        self.metrics_listen.as_deref().filter(|address| !address.is_empty())
+    }
+
     /// Serves them until told to stop, if they are wanted; how far models are is the observer's.
     pub(crate) async fn serve(
         &self,
         models: Arc<Observer>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        // An empty variable, as compose files have, is none.
-        let address = self.metrics_listen.as_deref().filter(|address| !address.is_empty());
-        let Some(address) = address else { return Ok(()) };
+        let Some(address) = self.address() else { return Ok(()) };
         let listener = app::listen(address).await?;
-        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+        let batches = Matcher::Full("append_batch_size".to_owned());
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)?
+            .set_buckets_for_metric(batches, &EVENTS)?
+            .build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).context("metrics are served once")?;
         describe();
@@ -71,6 +86,9 @@ async fn show(Shared((handle, models)): Shared<(PrometheusHandle, Arc<Observer>)
     if let Ok(open) = projections::open::count(models.pool()).await {
         gauge!("active_workouts").set(open as f64);
     }
+    let pool = models.pool();
+    let busy = usize::try_from(pool.size()).unwrap_or_default().saturating_sub(pool.num_idle());
+    gauge!("active_connections").set(busy as f64);
     handle.run_upkeep();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (StatusCode::OK, kind, handle.render()).into_response()
@@ -91,6 +109,21 @@ fn describe() {
         "redis_operation_duration_seconds",
         Unit::Seconds,
         "How long Redis took to answer, or was waited for."
+    );
+    describe_histogram!(
+        "db_query_duration_seconds",
+        Unit::Seconds,
+        "How long statements took, from their sending to their last row."
+    );
+    describe_gauge!("active_connections", "Connections to Postgres that are in use.");
+    describe_histogram!(
+        "append_batch_size",
+        "Events that one statement appended, of all commands that came together."
+    );
+    describe_histogram!(
+        "append_duration_seconds",
+        Unit::Seconds,
+        "How long the statement took that appended them, to the commit."
     );
     describe_gauge!("active_workouts", "Workouts that go on.");
     describe_counter!(

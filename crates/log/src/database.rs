@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use log_facade::LevelFilter;
 use sqlx::{
-    PgPool,
+    ConnectOptions, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 /// The schema of the log, the accounts and the checkpoints; run by `ironledger migrate`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// A statement that takes longer is logged, without what it was about.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// A Postgres database with the settings that every connection of the product has.
 #[derive(Clone)]
@@ -33,6 +37,7 @@ impl Database {
             ("lock_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "10s"),
         ]);
+        let options = options.log_slow_statements(LevelFilter::Warn, SLOW);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))

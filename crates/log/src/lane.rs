@@ -415,6 +415,7 @@ impl Lane {
 
     /// One statement for the whole plan, which commits by itself or with the turn that was taken.
     async fn insert(&mut self, plan: &Plan, contended: bool) -> Result<Timestamp, Failure> {
+        let began = Instant::now();
         let inserted = self.insert_rows(plan).await;
         if contended {
             let Some(connection) = self.connection.as_mut() else { return Err(Failure::Broken) };
@@ -427,6 +428,11 @@ impl Lane {
                     return inserted.and(Err(Failure::Broken));
                 }
             }
+        }
+        if inserted.is_ok() && !plan.taken.is_empty() {
+            let events: usize = plan.taken.iter().map(|taken| taken.request.events()).sum();
+            metrics::histogram!("append_batch_size").record(events as f64);
+            metrics::histogram!("append_duration_seconds").record(began.elapsed());
         }
         inserted
     }

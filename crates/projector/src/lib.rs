@@ -28,5 +28,5 @@ pub use progress::{NotReached, Progress};
 pub use projection::{Happened, Poison, Projection, Refused};
 pub use replay::{Difference, Options, Phase, Replay, ReplayError, Replayed, Step, program};
 pub use revisions::Hears;
-pub use runtime::{Error, Projector};
+pub use runtime::{Error, Projector, Taken, Traces};
 pub use tables::{Column, Field, Fields, Key, Kind, Mark, Row, Tables};

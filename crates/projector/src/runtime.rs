@@ -4,10 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     marker::PhantomData,
     sync::Arc,
+    time::SystemTime,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use events::{Partition, Position};
+use events::{Metadata, Partition, Position};
 use log::{Clock, Database, Keys, ReadError, Reader, Stored};
 use sqlx::PgPool;
 use tokio::{task::JoinSet, time::Instant};
@@ -120,6 +121,23 @@ pub struct Projector<P> {
     /// Where we believe that all stands; `None` until read, and again after a doubt.
     /// Nothing kept in memory outlives a failed compare-and-swap.
     standing: Option<Standing>,
+    traces: Option<Traces>,
+}
+
+/// Hears which events a model has taken in, and when it began with the batch.
+pub type Traces = fn(&'static str, &Taken<'_>, SystemTime);
+
+/// An event that a model has taken in.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    /// Where it came from.
+    pub metadata: Metadata,
+    /// Its type.
+    pub kind: &'a str,
+    /// Its partition.
+    pub partition: i16,
+    /// Its place there.
+    pub position: i64,
 }
 
 impl<P: Projection> Projector<P> {
@@ -141,7 +159,8 @@ impl<P: Projection> Projector<P> {
             projection: PhantomData,
         };
         let clock = Clock::system();
-        Self { database, log, progress, writer, workers: 1, clock, standing: None }
+        let (standing, traces) = (None, None);
+        Self { database, log, progress, writer, workers: 1, clock, standing, traces }
     }
 
     /// The same with keys, for a projection that needs what is personal in clear.
@@ -158,6 +177,11 @@ impl<P: Projection> Projector<P> {
 
     pub(crate) fn hears(&self) -> Option<&Hears> {
         self.writer.hears.as_ref()
+    }
+
+    /// The same, telling somebody which events it has taken in.
+    pub fn traced_by(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
     }
 
     /// The same by another clock than the machine's, for rows that age.
@@ -327,7 +351,7 @@ impl<P: Projection> Projector<P> {
     /// Proves, folds and commits events that follow on where we stand; a large batch by several at
     /// the same time, who have partitions of their own.
     async fn apply(&mut self, mut standing: Standing, events: &[Stored]) -> Result<usize, Error> {
-        let began = Instant::now();
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         let parts = if events.len() < WORTH_DIVIDING { 1 } else { self.workers };
         let mut divided: Vec<Vec<Item>> = (0..parts).map(|_| Vec::new()).collect();
         for event in events {
@@ -357,11 +381,22 @@ impl<P: Projection> Projector<P> {
         }
         self.standing = Some(standing);
         self.progress.moved();
+        if let Some(traces) = self.traces {
+            self.trace(traces, events, began_at);
+        }
         metrics::counter!("ironledger_projected_events_total", "model" => P::SCHEMA)
             .increment(events.len() as u64);
         metrics::histogram!("ironledger_projection_batch_seconds", "model" => P::SCHEMA)
             .record(began.elapsed());
         Ok(events.len())
+    }
+
+    fn trace(&self, traces: Traces, events: &[Stored], began: SystemTime) {
+        for event in events.iter().filter(|event| P::TYPES.contains(&&*event.kind)) {
+            let Ok(metadata) = event.metadata() else { continue };
+            let (partition, position) = (event.partition.0, event.position.0);
+            traces(P::SCHEMA, &Taken { metadata, kind: &event.kind, partition, position }, began);
+        }
     }
 
     /// What is kept in memory of where all stands, else what is true.

@@ -7,6 +7,7 @@
 )]
 
 pub mod api;
+pub mod collector;
 mod database;
 mod document;
 pub mod issuer;

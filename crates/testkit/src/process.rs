@@ -186,7 +186,12 @@ impl App {
 
     /// The `api` process alone: commands work, queries have no read model.
     pub async fn without_projector(binary: &Path) -> Self {
-        Self::api_alone(binary, &[]).await
+        Self::without_projector_with(binary, &[]).await
+    }
+
+    /// The same with more in the environment of processes.
+    pub async fn without_projector_with(binary: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::api_alone(binary, environment).await
     }
 
     async fn api_alone(binary: &Path, environment: &[(&str, &str)]) -> Self {
@@ -243,6 +248,11 @@ impl App {
         let mut process = start(&self.binary, arguments, url);
         let status = process.ended().await;
         (status, process.output())
+    }
+
+    /// The address of the process that answers.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// A client that has not signed in.

@@ -190,7 +190,19 @@ impl<'a> Operation<'a> {
     /// The operation as OpenAPI has it.
     pub fn finish(self) -> Value {
         let mut responses = Map::new();
-        for (status, response) in self.answers {
+        let takes = |name| self.parameters.iter().any(|parameter| parameter["name"] == name);
+        let limits = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
+        let told = [
+            (takes("If-Match"), &["ETag"][..]),
+            (takes("Idempotency-Key"), &["Idempotency-Replayed"]),
+            (self.failures.contains(&429), &limits),
+        ];
+        let told = told.iter().filter(|(is_told, _)| *is_told).flat_map(|(_, names)| *names);
+        for (status, mut response) in self.answers {
+            for name in told.clone() {
+                response["headers"][*name] =
+                    json!({ "$ref": format!("#/components/headers/{name}") });
+            }
             responses.insert(status.to_string(), response);
         }
         for status in self.failures {
@@ -262,6 +274,13 @@ impl<'a> Operation<'a> {
                 parameter["description"] = description;
             }
             self.parameters.push(parameter);
+        }
+    }
+
+    /// There is nothing that it does without a body, though no single field of it is needed.
+    pub fn needs_body(&mut self) {
+        if let Some(body) = &mut self.body {
+            body["required"] = true.into();
         }
     }
 

@@ -1,6 +1,10 @@
 //! The form of every answer: the outermost layer of the application.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     body::Body,
@@ -14,9 +18,10 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{
-    Detail, Error, RequestInfo,
+    Detail, Error, RequestInfo, Trace,
     answer::{List, Told},
     query::FIELDS,
     request,
@@ -27,8 +32,26 @@ use crate::{
 pub struct Envelope {
     /// The time.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    /// A fresh request id.
-    pub request_id: Arc<dyn Fn() -> String + Send + Sync>,
+    /// A fresh id, of a request or of a trace.
+    pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// Hears of every request that was answered.
+    pub served: fn(&Served<'_>),
+}
+
+/// A request that was answered.
+pub struct Served<'a> {
+    /// Its place in a trace.
+    pub trace: Trace,
+    /// Its id.
+    pub request_id: &'a str,
+    /// Its method.
+    pub method: &'a Method,
+    /// The path, with the names of what varies in braces.
+    pub route: &'a str,
+    /// How it was answered.
+    pub status: u16,
+    /// When it came.
+    pub began: SystemTime,
 }
 
 const PROBLEM: &str = "application/problem+json";
@@ -36,18 +59,22 @@ const PROBLEM: &str = "application/problem+json";
 /// Gives the request its id, and the answer its form: the envelope, or RFC 9457 for failures
 /// where the client asks for it. Logs each request once, with its failure.
 pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
+    let (started, began) = (Instant::now(), SystemTime::now());
     let headers = request.headers();
-    let request_id: Arc<str> =
-        request::header(headers, "x-request-id").unwrap_or_else(|| (envelope.request_id)()).into();
+    let request_id: Arc<str> = request::header(headers, "x-request-id")
+        .unwrap_or_else(|| (envelope.new_id)().to_string())
+        .into();
     let device = request::header(headers, "x-device-id");
+    let trace = Trace::of(headers, (envelope.new_id)(), (envelope.new_id)());
     let asked = Asked::of(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or("unmatched");
-    request.extensions_mut().insert(RequestInfo { request_id: request_id.clone(), device });
+    let info = RequestInfo { request_id: request_id.clone(), device, trace: Some(trace) };
+    request.extensions_mut().insert(info);
 
-    let span = tracing::info_span!("request", %request_id, %method, route);
+    let trace_id = format_args!("{:032x}", trace.id).to_string();
+    let span = tracing::info_span!("request", %request_id, trace_id, %method, route);
     async {
         let response = next.run(request).await;
         let meta = Meta {
@@ -69,6 +96,14 @@ pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: 
         ];
         metrics::counter!("http_requests_total", &labels).increment(1);
         metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed);
+        (envelope.served)(&Served {
+            trace,
+            request_id: &request_id,
+            method: &method,
+            route,
+            status,
+            began,
+        });
         response
     }
     .instrument(span)

@@ -36,7 +36,7 @@ pub use error::{Detail, Error};
 pub use kept::KeptAnswer;
 pub use query::{Limit, Path, Query};
 pub use remote::Redis;
-pub use request::{RequestInfo, header};
+pub use request::{RequestInfo, Trace, header};
 pub use revoked::{Revocation, Revoked};
 pub use routes::{Route, Routes};
 pub use seen::{Seen, What};

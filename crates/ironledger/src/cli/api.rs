@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     around: Surroundings,
 
     #[command(flatten)]
-    metrics: MetricsAt,
+    pub(super) metrics: MetricsAt,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

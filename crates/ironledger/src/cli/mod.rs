@@ -79,6 +79,28 @@ macro_rules! say {
 pub(crate) use say;
 
 impl Command {
+    /// Whether somebody may ask for its metrics.
+    pub(crate) fn is_measured(&self) -> bool {
+        match self {
+            Self::Up(arguments) => arguments.metrics.are_wanted(),
+            Self::Api(arguments) => arguments.metrics.are_wanted(),
+            Self::Projector(arguments) => arguments.metrics.are_wanted(),
+            Self::Scheduler(arguments) => arguments.metrics.are_wanted(),
+            _ => false,
+        }
+    }
+
+    /// What traces call the process.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "up",
+            Self::Api(_) => "api",
+            Self::Projector(_) => "projector",
+            Self::Scheduler(_) => "scheduler",
+            _ => "command",
+        }
+    }
+
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Up(arguments) => up::run(arguments).await,

@@ -14,6 +14,7 @@ use crate::{
     app,
     metrics::MetricsAt,
     settings::{OnKafka, OnRedis, User, Where},
+    traces,
 };
 
 #[derive(clap::Args)]
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
     redis: OnRedis,
 
     #[command(flatten)]
-    metrics: MetricsAt,
+    pub(super) metrics: MetricsAt,
 }
 
 /// The name of a read model.
@@ -80,7 +81,8 @@ async fn project<P: Projection>(
     let projector = Projector::<P>::new(&database, reader)
         .with_keys(keys)
         .with_workers(workers)
-        .heard_by(arguments.redis.redis()?.map(projections::forgets));
+        .heard_by(arguments.redis.redis()?.map(projections::forgets))
+        .traced_by(traces::are_told().then_some(traces::projected));
     let member = Random::system().uuid(Clock::system().now());
     match arguments.kafka.kafka()? {
         Some(kafka) => {

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     left_open: LeftOpen,
 
     #[command(flatten)]
-    metrics: MetricsAt,
+    pub(super) metrics: MetricsAt,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {

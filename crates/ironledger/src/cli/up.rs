@@ -24,6 +24,7 @@ use crate::{
     metrics::MetricsAt,
     scheduler::{LeftOpen, Scheduler},
     settings::{DATABASE, Secrets, Surroundings, User, data_folder},
+    traces,
 };
 
 #[derive(clap::Args)]
@@ -47,7 +48,7 @@ pub(crate) struct Arguments {
     left_open: LeftOpen,
 
     #[command(flatten)]
-    metrics: MetricsAt,
+    pub(super) metrics: MetricsAt,
 }
 
 pub(crate) async fn run(mut arguments: Arguments) -> Result<ExitCode> {
@@ -99,7 +100,8 @@ async fn serve(
         let told = with_model!(model.name, P => {
             let projector = Projector::<P>::new(&for_projector, log)
                 .with_keys(Some(keys.clone()))
-                .heard_by(redis.clone().map(projections::forgets));
+                .heard_by(redis.clone().map(projections::forgets))
+                .traced_by(traces::are_told().then_some(traces::projected));
             projector.prepare().await?;
             let progress = projector.progress();
             projections.spawn(projector.run(projecting.clone()));

@@ -150,7 +150,7 @@ impl Commands {
                 }
             };
             let (owner, partition) = (origin.athlete, origin.partition);
-            match self.log.append_and_keep(Append { owner, partition, writes }, keep).await {
+            match self.append(origin, Append { owner, partition, writes }, keep).await {
                 Ok(appended) => {
                     if let Some(key) = &origin.key {
                         key.is_kept();

@@ -15,7 +15,7 @@ mod streams;
 mod usual;
 mod workouts;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use domain::Rejection;
 use events::{
@@ -27,9 +27,9 @@ use log::{
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
-use web::{Answer, Detail, Error, KeptAnswer};
+use web::{Answer, Detail, Error, KeptAnswer, Trace};
 
-use crate::idempotency::KeyInUse;
+use crate::{idempotency::KeyInUse, traces};
 pub(crate) use streams::{Loaded, State, Streams};
 pub(crate) use usual::Usuals;
 
@@ -71,6 +71,8 @@ pub(crate) struct Origin {
     pub(crate) if_match: Option<Version>,
     /// The key that makes the command safe to send twice (`Idempotency-Key`).
     pub(crate) key: Option<KeyInUse>,
+    /// The trace of the request.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// What a command is decided on.
@@ -243,7 +245,7 @@ impl Commands {
                     };
                     let writes = before.into_iter().chain([decided]).collect();
                     let append = Append { owner, partition, writes };
-                    match self.log.append_and_keep(append, keep).await {
+                    match self.append(origin, append, keep).await {
                         Ok(appended) => {
                             if let Some(key) = &origin.key {
                                 key.is_kept();
@@ -274,6 +276,30 @@ impl Commands {
     }
 }
 
+impl Commands {
+    /// Appends, and tells the trace of it.
+    async fn append(
+        &self,
+        origin: &Origin,
+        append: Append,
+        keep: Option<Keep>,
+    ) -> Result<Appended, AppendError> {
+        if !traces::are_told() {
+            return self.log.append_and_keep(append, keep).await;
+        }
+        let began = SystemTime::now();
+        let mut events = append.writes.iter().flat_map(|write| &write.events);
+        let first = events.next().map(|event| event.metadata.clone());
+        let count = events.count() + 1;
+        let appended = self.log.append_and_keep(append, keep).await;
+        if let Some(first) = first {
+            let request = origin.trace.map(|trace| trace.span);
+            traces::append(&first, request, count, began, appended.is_err());
+        }
+        appended
+    }
+}
+
 /// For commands among many, whose answers nobody reads.
 pub(crate) async fn unseen<S>(_: Arc<Loaded<S>>) -> Result<Answer<()>, Error> {
     Answer::ok(&())
@@ -295,9 +321,20 @@ impl Origin {
         actor: Actor,
         channel: Channel,
     ) -> Self {
-        let (device, request, if_match, key) = (None, None, None, None);
+        let (device, request, if_match, key, trace) = (None, None, None, None, None);
         let on_behalf = false;
-        Self { athlete, partition, actor, on_behalf, channel, device, request, if_match, key }
+        Self {
+            athlete,
+            partition,
+            actor,
+            on_behalf,
+            channel,
+            device,
+            request,
+            if_match,
+            key,
+            trace,
+        }
     }
 
     pub(crate) fn metadata(&self, event: &Event, now: Timestamp, run: Uuid) -> Metadata {
@@ -308,7 +345,7 @@ impl Origin {
             channel: self.channel,
             device: self.device.clone(),
             request: self.request.clone(),
-            correlation: run,
+            correlation: self.trace.map_or(run, |trace| Uuid::from_u128(trace.id)),
             causation: run,
         }
     }

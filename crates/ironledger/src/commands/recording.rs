@@ -193,7 +193,7 @@ impl Commands {
 
         let writes = vec![draft.write(id, origin, now, run)];
         let append = Append { owner, partition: origin.partition, writes };
-        match self.log.append(append).await {
+        match self.append(origin, append, None).await {
             Ok(_) => Ok(Some(Recorded { new: true, sets: outcomes, notes: noted })),
             Err(AppendError::Conflict { .. } | AppendError::Already { .. }) => Ok(None),
             Err(error) => Err(unavailable(error).into()),

@@ -170,7 +170,7 @@ impl Entered {
             refresh_token: (!in_cookie).then_some(refresh_token),
         })?;
         let answer = match registered {
-            Some(position) => answer.created("/v1/workouts").at(position),
+            Some(position) => answer.created("/v1/athletes/me").at(position),
             None => answer,
         };
         Ok(match cookie {

@@ -20,6 +20,7 @@ use crate::{
 pub(super) fn routes() -> Routes<App> {
     Routes::of(include_str!("coaching.rs"))
         .post("/v1/coaching/clients", invite)
+        .or(|operation| operation.needs_body())
         .delete("/v1/coaching/clients/{athlete}", dismiss)
         .post("/v1/coaching/coaches/{athlete}/accept", accept)
         .delete("/v1/coaching/coaches/{athlete}", leave)

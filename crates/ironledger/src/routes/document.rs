@@ -191,7 +191,47 @@ fn document(served: &[Route]) -> Value {
     referred_to(&document, &all, &mut wanted);
     all.retain(|name, _| wanted.contains(name));
     document["components"]["schemas"] = Value::Object(all);
+    as_enums(&mut document);
     document
+}
+
+/// Words that each say what they mean come as a schema each, of which makers of clients take the first
+/// for all: here they are one `enum`, whose description says what they mean.
+fn as_enums(part: &mut Value) {
+    match part {
+        Value::Array(parts) => parts.iter_mut().for_each(as_enums),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(as_enums);
+            let Some((words, told)) = words(fields) else { return };
+            fields.remove("oneOf");
+            fields.insert("type".into(), "string".into());
+            fields.insert("enum".into(), words.into());
+            if !told.is_empty() {
+                fields.insert("description".into(), told.into());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The words of a schema that is one of several words, and what is said of them.
+fn words(schema: &Map<String, Value>) -> Option<(Vec<Value>, String)> {
+    let mut words = Vec::new();
+    let description = schema.get("description").and_then(Value::as_str);
+    let mut told = vec![description.unwrap_or_default().to_owned()];
+    for kind in schema.get("oneOf")?.as_array()? {
+        match (kind.get("type")?.as_str()?, kind.get("const"), kind.get("enum")) {
+            ("string", Some(word), None) => {
+                words.push(word.clone());
+                if let (Some(word), Some(means)) = (word.as_str(), kind["description"].as_str()) {
+                    told.push(format!("`{word}`: {means}"));
+                }
+            }
+            ("string", None, Some(Value::Array(several))) => words.extend(several.iter().cloned()),
+            _ => return None,
+        }
+    }
+    Some((words, told.join(" ").trim().to_owned()))
 }
 
 /// The names of the schemas that a part of the document refers to, and those that they refer to.
@@ -281,6 +321,10 @@ fn headers() -> Value {
         "X-Request-ID": text("The id of the request: the caller's, or one that was made on arrival."),
         "ETag": text("The tag of what is shown, for `If-None-Match` and `If-Match`."),
         "Location": text("Where it is."),
+        "Idempotency-Replayed": text("`true` where the answer is the one to the first of these requests."),
+        "RateLimit-Limit": number("How many requests there are in a window."),
+        "RateLimit-Remaining": number("How many are left."),
+        "RateLimit-Reset": number("Seconds until some come back."),
         "Retry-After": number("Seconds until it is worth coming back."),
     })
 }

@@ -133,6 +133,7 @@ impl FromRequestParts<App> for Origin {
             request: Some(info.request_id.to_string()),
             if_match: if_match(&parts.headers)?,
             key: parts.extensions.get().cloned(),
+            trace: info.trace,
         })
     }
 }
