@@ -61,7 +61,9 @@ async fn processes_end_when_asked_and_recover_when_killed() {
     let workout = athlete.start_workout(json!({})).await;
     app.projector.as_mut().unwrap().kill();
     let set = athlete.log_set(&workout, bench(5, 100)).await.expect(201);
-    athlete.get_at("/v1/history", set.position()).await.refused(503, "POSITION_NOT_REACHED");
+    let early = athlete.get_at("/v1/history", set.position()).await;
+    let early = early.refused(503, "POSITION_NOT_REACHED");
+    assert!(early.header("retry-after").parse::<u32>().unwrap() > 0);
     app.start_projector();
     // It may take longer than a query waits.
     eventually("a model that caught up", async || {

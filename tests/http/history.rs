@@ -1,5 +1,6 @@
 //! `/v1/history`: filters, pages, positions.
 
+use events::{Partition, Position};
 use log::Positions;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, bench};
@@ -170,6 +171,11 @@ async fn every_bad_parameter_is_named() {
         ("limit=1&limit=2", "limit"),
         ("from=2024-01-01T10:00:00", "from"),
         ("from=", "from"),
+        ("from=2024-1-1", "from"),
+        ("from=%2B2024-01-1", "from"),
+        ("from=2024-01-01%2010:00:00Z", "from"),
+        ("limit=05", "limit"),
+        ("limit=%2B5", "limit"),
         ("from=-5000-01-01", "from"),
         ("to=%2B262142-12-31", "to"),
         ("to=99999-01-01T00:00:00Z", "to"),
@@ -208,15 +214,19 @@ async fn reads_wait_for_a_position_but_not_for_ever() {
         let refused = refused.refused(400, "VALIDATION_ERROR");
         assert_eq!(refused.error_fields(), ["X-Min-Position"], "{garbage}");
     }
-    let mut future = here.clone();
-    for position in future.at.values_mut() {
-        position.0 += 1_000_000;
-    }
-    let answer = athlete.get_at("/v1/history", &future.to_string()).await;
-    let answer = answer.refused(503, "POSITION_NOT_REACHED");
-    assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
-    let mut elsewhere = here;
+    let twice = athlete.with("x-min-position", &position).get_at("/v1/history", &position).await;
+    assert_eq!(twice.refused(400, "VALIDATION_ERROR").error_fields(), ["X-Min-Position"]);
+    // What is not on the log is not waited for.
+    let (mut future, mut elsewhere, mut nowhere) = (here.clone(), here.clone(), here.clone());
+    future.at.values_mut().for_each(|position| position.0 += 1_000_000);
     elsewhere.epoch.0 += 1;
-    let answer = athlete.get_at("/v1/workouts", &elsewhere.to_string()).await;
-    answer.refused(409, "POSITION_UNKNOWN");
+    nowhere.at.insert(Partition(9999), Position(0));
+    for unknown in [future, elsewhere, nowhere] {
+        let answer = athlete.get_at("/v1/workouts", &unknown.to_string()).await;
+        answer.refused(409, "POSITION_UNKNOWN");
+    }
+    // Of the log's own beginning, everything stands there or later.
+    let mut beginning = here;
+    beginning.at.values_mut().for_each(|position| position.0 = 0);
+    athlete.history("", &beginning.to_string()).await;
 }

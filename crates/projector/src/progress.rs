@@ -12,7 +12,7 @@ pub enum NotReached {
     /// Not within the time; it may be soon.
     #[error("the read model has not reached the position yet")]
     Yet,
-    /// The position is on another line of history, such as one before a restore.
+    /// The log has no such position, or has it on another line of history, such as one before a restore.
     #[error("the position is not on the log's present line of history")]
     OtherHistory,
     /// Postgres did not answer.
@@ -62,17 +62,19 @@ impl Progress {
     async fn reached(&self, wanted: &Positions) -> Result<bool, NotReached> {
         let partitions: Vec<i16> = wanted.at.keys().map(|partition| partition.0).collect();
         let positions: Vec<i64> = wanted.at.values().map(|position| position.0).collect();
-        // A token has the epoch of the event at its position. An older one is still good where
-        // that event is: what a restore lost is not there, or was written again in a later epoch.
+        // Nobody is told a position before its event is committed, so what is not there now never was,
+        // or was lost. A token has the epoch of the event at its position, or a later one. An older
+        // than the present is still good where that event is: what a restore lost is not there, or
+        // was written again in a later epoch.
         let on_this_history = sqlx::query_scalar!(
-            r#"select coalesce((select max(epoch) = $1 from log.epochs), false)
-                   or not exists (
-                       select from unnest($2::smallint[], $3::bigint[])
-                           as wanted (partition, position)
-                       left join log.events e on e.partition = wanted.partition
-                           and e.position = wanted.position and e.epoch = $1
-                       where wanted.position > 0 and e.position is null
-                   ) as "on_this_history!""#,
+            r#"select not exists (
+                   select from unnest($2::smallint[], $3::bigint[]) as wanted (partition, position)
+                   left join log.partitions p on p.number = wanted.partition
+                   left join log.events e on e.partition = wanted.partition
+                       and e.position = wanted.position
+                       and (e.epoch = $1 or $1 = (select max(epoch) from log.epochs))
+                   where p.number is null or (wanted.position > 0 and e.position is null)
+               ) as "on_this_history!""#,
             wanted.epoch.0,
             &partitions,
             &positions,
