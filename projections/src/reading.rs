@@ -43,7 +43,7 @@ use web::{
 use crate::{Context, context::database};
 
 /// The header with the position that an answer is to stand at.
-const MIN_POSITION: &str = "x-min-position";
+const MIN_POSITION: &str = "X-Min-Position";
 
 /// An answer stays in this process for so long.
 const IN_PROCESS: Duration = Duration::from_secs(10);
@@ -74,10 +74,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Reading {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let caller = Caller::from_request_parts(parts, state).await?;
         let owner = AthleteId::new(caller.athlete).map_err(Error::internal)?;
-        let min_position = parts.headers.get(MIN_POSITION).map(|value| {
+        let min_position = web::once(&parts.headers, MIN_POSITION)?.map(|value| {
             let position: Result<Positions, _> = value.to_str().unwrap_or_default().parse();
             position.map_err(|error| {
-                Error::validation(vec![Detail::new("X-Min-Position", error.to_string())])
+                Error::validation(vec![Detail::new(MIN_POSITION, error.to_string())])
             })
         });
         let min_position = min_position.transpose()?;
@@ -89,7 +89,8 @@ impl Input for Reading {
     fn describe(operation: &mut Operation<'_>) {
         let text = "The position of a command, from `meta.position`: the answer stands there or later. \
                     `503` where that takes long, `409` where the position is not of this log.";
-        operation.header("X-Min-Position", text, &json!({ "type": "string" }));
+        let position = json!({ "type": "string", "pattern": Positions::PATTERN });
+        operation.header(MIN_POSITION, text, &position);
         operation.fails(&[400, 409]);
     }
 }

@@ -163,6 +163,13 @@ async fn what_cannot_be_asked_is_told() {
     athlete.post("/v1/coaching/clients", json!({})).await.refused(403, "FORBIDDEN");
     let bad = athlete.with("x-acting-for", "nobody").get("/v1/history").await;
     assert_eq!(bad.refused(400, "VALIDATION_ERROR").error_fields(), ["X-Acting-For"]);
+    let simple = athlete.athlete.unwrap().simple().to_string();
+    for acting in
+        [coach.with("x-acting-for", simple), coach.acting_for(&athlete).acting_for(&athlete)]
+    {
+        let bad = acting.get("/v1/history").await.refused(400, "VALIDATION_ERROR");
+        assert_eq!(bad.error_fields(), ["X-Acting-For"]);
+    }
     let name = format!("c{}", &new_id().simple().to_string()[20..]);
     athlete.patch("/v1/athletes/me", json!({ "username": name })).await.expect(200);
     ask(json!({ "username": name.to_uppercase() })).await.expect(201);

@@ -286,10 +286,15 @@ async fn if_match_refuses_what_is_stale() {
     let weak = format!("W/{}", fresh.header("etag"));
     change(&weak, "D").await.expect(200);
     change("*", "E").await.expect(200);
-    for nonsense in ["nonsense", "\"\"", "\"x-1\"", "\"99999999999999999999-a\""] {
+    let both = format!("{}, {stale}", fresh.header("etag"));
+    for nonsense in ["nonsense", "\"\"", "\"x-1\"", "1", "1-", "\"1-x\"", "**", "", &both] {
         let refused = change(nonsense, "F").await.refused(400, "VALIDATION_ERROR");
         assert_eq!(refused.error_fields(), ["If-Match"], "{nonsense}");
     }
+    let twice = athlete.request(Method::PATCH, workout).header("if-match", "*");
+    let twice = twice.header("if-match", &stale).json(&json!({ "title": "F" }));
+    let refused = Answer::to(twice).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["If-Match"]);
     assert_eq!(athlete.get(workout).await.data()["title"], "E");
 
     for (method, path, body) in [
@@ -328,7 +333,8 @@ async fn what_is_made_under_a_version_that_is_not_there_is_stale() {
             let request = athlete.request(Method::POST, path).json(&body);
             tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))
         };
-        let stale = Answer::to(make(Some("\"7-0\""))).await.refused(412, "STALE");
+        let tag = "\"7-0123456789abcdef01234567\"";
+        let stale = Answer::to(make(Some(tag))).await.refused(412, "STALE");
         assert_eq!(stale.body["error"]["current"], Value::Null, "{path}");
         Answer::to(make(None)).await.expect(201);
     }

@@ -124,8 +124,10 @@ pub(crate) fn is_key(text: &str) -> bool {
 /// What a request says: everything by which it could lead to something else.
 fn said(parts: &Parts, body: &[u8]) -> Vec<u8> {
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-    let condition = parts.headers.get(header::IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
-    [parts.method.as_str().as_bytes(), target.as_bytes(), condition, body].join(&0)
+    let conditions: Vec<&[u8]> =
+        parts.headers.get_all(header::IF_MATCH).iter().map(|value| value.as_bytes()).collect();
+    let conditions = conditions.join(&b", "[..]);
+    [parts.method.as_str().as_bytes(), target.as_bytes(), &conditions, body].join(&0)
 }
 
 /// What is known of a key that an actor uses for commands about an athlete's affairs.

@@ -24,6 +24,9 @@ pub struct InvalidToken;
 const FORMAT: u8 = 1;
 
 impl Positions {
+    /// What every token matches: [`FORMAT`] and an epoch, and as many positions as there are.
+    pub const PATTERN: &str = "^AQ[A-Za-z0-9_-]{10,}$";
+
     /// One position in one partition.
     pub fn one(epoch: Epoch, partition: Partition, position: Position) -> Self {
         Self { epoch, at: BTreeMap::from([(partition, position)]) }

@@ -21,11 +21,12 @@ use crate::{
     Access, Caller, Credential, Detail, Directory, Error, RequestInfo, Revoked, Role, Scope, Seen,
     Tier, Tokens, What, address,
     limits::{Budget, Left, Limits, tightest},
+    once,
     permissions::{Rule, Table, Takes, Who},
 };
 
 /// For whom a coach acts: the id of the client.
-pub const ACTING_FOR: &str = "x-acting-for";
+pub const ACTING_FOR: &str = "X-Acting-For";
 
 /// The secret that lifts limits, for programs of the operator's own.
 const BYPASS: &str = "x-internal-bypass";
@@ -489,10 +490,13 @@ impl From<Error> for Stranger {
 
 /// The client that a request names.
 fn acting_for(headers: &HeaderMap) -> Result<Option<Uuid>, Error> {
-    let Some(said) = headers.get(ACTING_FOR) else { return Ok(None) };
-    let client = said.to_str().ok().and_then(|said| said.parse().ok());
+    let Some(said) = once(headers, ACTING_FOR)? else { return Ok(None) };
+    // As an answer gave it: of the forms that a UUID can be written in, one.
+    let said = said.to_str().ok().filter(|said| said.len() == 36);
+    let client = said.and_then(|said| said.parse::<Uuid>().ok());
+    let client = client.filter(|client| client.get_version_num() == 7);
     client.map(Some).ok_or_else(|| {
-        Error::validation(vec![Detail::new("X-Acting-For", "must be the id of an athlete")])
+        Error::validation(vec![Detail::new(ACTING_FOR, "must be the id of an athlete")])
     })
 }
 

@@ -4,9 +4,11 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, HeaderValue, request::Parts},
 };
 use uuid::Uuid;
+
+use crate::{Detail, Error};
 
 /// Ids of a request that come from its headers or are made on arrival.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +62,16 @@ fn parent(text: &str) -> Option<(u128, u64)> {
     Some((trace.ok()?, span.ok()?)).filter(|(trace, span)| *trace != 0 && *span != 0)
 }
 
+/// A header of which only one can be meant: who sends two is told so, by the name that they are told.
+pub fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Error::validation(vec![Detail::new(name, "must be given once")]));
+    }
+    Ok(value)
+}
+
 /// A header's value when it is a plain id: 1 to 64 letters, digits, dots, dashes, underscores.
 pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
@@ -78,7 +90,19 @@ impl<S: Sync> FromRequestParts<S> for RequestInfo {
 
 #[cfg(test)]
 mod tests {
-    use super::parent;
+    use axum::http::{HeaderMap, HeaderValue};
+
+    use super::{once, parent};
+
+    #[test]
+    fn of_a_header_that_is_given_twice_neither_is_taken() {
+        let mut headers = HeaderMap::new();
+        assert!(once(&headers, "If-Match").unwrap().is_none());
+        headers.append("if-match", HeaderValue::from_static("*"));
+        assert_eq!(once(&headers, "If-Match").unwrap().unwrap(), "*");
+        headers.append("if-match", HeaderValue::from_static("*"));
+        assert_eq!(once(&headers, "If-Match").unwrap_err().details[0].field, "If-Match");
+    }
 
     #[test]
     fn only_what_the_standard_knows_is_a_parent() {

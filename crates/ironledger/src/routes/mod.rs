@@ -41,6 +41,12 @@ use web::{
 
 use crate::{accounts::Arrival, app::App, commands::Origin, idempotency};
 
+/// The header by which a command says what it believes to change.
+const IF_MATCH: &str = "If-Match";
+
+/// What the document says of it.
+const IF_MATCH_PATTERN: &str = "^(\\*|(W/)?\"(0|[1-9][0-9]{0,8})-[0-9a-f]{24}\")$";
+
 /// Every route of the product.
 pub(crate) fn all(app: &App) -> Routes<App> {
     let commands = workouts::routes()
@@ -103,9 +109,10 @@ fn tagged<T: Serialize + JsonSchema>(version: Version, shown: &T) -> Result<Answ
 impl Input for Origin {
     fn describe(operation: &mut Operation<'_>) {
         if operation.is_command() {
-            let text = "The `ETag` of what the caller believes to change; `412` with the current \
-                        state where it has changed since.";
-            operation.header("If-Match", text, &json!({ "type": "string" }));
+            let text = "The `ETag` of what the caller believes to change, one, as an answer gave it; \
+                        `412` with the current state where it has changed since. `*` is any.";
+            let tag = json!({ "type": "string", "pattern": IF_MATCH_PATTERN });
+            operation.header(IF_MATCH, text, &tag);
             operation.fails(&[400, 404, 409, 412]);
         }
     }
@@ -141,14 +148,54 @@ impl FromRequestParts<App> for Origin {
 /// The version in an `If-Match` header: tags are `"version-hash"`, and the version is what
 /// counts.
 fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Error> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
+    let Some(value) = web::once(headers, IF_MATCH)? else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
     if text == "*" {
         return Ok(None);
     }
-    let tag = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
-    let version = tag.split('-').next().and_then(|version| version.parse().ok());
-    version.map(|version| Some(Version(version))).ok_or_else(|| {
-        Error::validation(vec![Detail::new("If-Match", "must be an ETag as an answer gave it")])
+    version_of(text).map(Some).ok_or_else(|| {
+        let message = "must be * or one ETag as an answer gave it";
+        Error::validation(vec![Detail::new(IF_MATCH, message)])
     })
+}
+
+/// The version in a tag, which is weak where the answer was compressed.
+fn version_of(tag: &str) -> Option<Version> {
+    let tag = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
+    let (version, hash) = tag.split_once('-')?;
+    let is_hash = hash.len() == 24 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    web::whole(version).filter(|_| is_hash && version.len() < 10).map(Version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_one_as_an_answer_gave_it() {
+        let hash = "0123456789abcdef01234567";
+        for (text, version) in [
+            (format!("\"3-{hash}\""), 3),
+            (format!("W/\"0-{hash}\""), 0),
+            (format!("\"999999999-{hash}\""), 999_999_999),
+        ] {
+            assert_eq!(version_of(&text), Some(Version(version)), "{text}");
+        }
+        for text in [
+            format!("3-{hash}"),
+            format!("\"03-{hash}\""),
+            format!("\"+3-{hash}\""),
+            format!("\"1000000000-{hash}\""),
+            format!("\"\"3-{hash}\"\""),
+            format!("\"3-{hash}\",\"4-{hash}\""),
+            format!("w/\"3-{hash}\""),
+            format!("\"3-{}\"", hash.to_uppercase()),
+            format!("\"3-{hash}0\""),
+            "\"3-\"".to_owned(),
+            "\"3\"".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(version_of(&text), None, "{text}");
+        }
+    }
 }
