@@ -11,6 +11,11 @@ use uuid::Uuid;
 #[error("must be {0}")]
 pub struct InvalidId(&'static str);
 
+/// A UUID with its four hyphens: an id is written in one way, whatever else a UUID can look like.
+fn uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
+}
+
 /// Declares a UUIDv7 newtype. Version 7 only: time-ordered keys keep the log's indexes dense.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -51,7 +56,7 @@ macro_rules! id {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                Self::new(Uuid::parse_str(text).unwrap_or(Uuid::nil()))
+                Self::new(uuid(text).unwrap_or(Uuid::nil()))
             }
         }
 
@@ -99,6 +104,14 @@ id! {
 }
 
 id! {
+    /// An exercise of an athlete's own, unique among those of its owner.
+    CustomExerciseId
+}
+id! {
+    /// A coach's invitation.
+    InvitationId
+}
+id! {
     /// A routine, unique among those of its owner.
     RoutineId
 }
@@ -137,7 +150,7 @@ impl FromStr for ExerciseId {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         const WANTED: InvalidId =
             InvalidId("the id of a library exercise or the UUID (version 7) of a custom one");
-        if let Ok(id) = Uuid::try_parse(text) {
+        if let Some(id) = uuid(text) {
             return if id.get_version_num() == 7 { Ok(Self::Custom(id)) } else { Err(WANTED) };
         }
         let slug = (1..=64).contains(&text.len())
@@ -352,8 +365,32 @@ impl FromStr for Stream {
         text.split_once('-')
             .and_then(|(word, id)| {
                 let (kind, ..) = StreamKind::ALL.iter().find(|(.., known)| *known == word)?;
-                Some(Self { kind: *kind, id: Uuid::try_parse(id).ok()? })
+                Some(Self { kind: *kind, id: uuid(id)? })
             })
             .ok_or(InvalidId("a stream name such as workout-<uuid>"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AthleteId, ExerciseId, Stream};
+
+    #[test]
+    fn an_id_is_written_in_one_way() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert_eq!(id.parse::<AthleteId>().unwrap().to_string(), id);
+        assert!(
+            id.parse::<ExerciseId>().is_ok() && format!("workout-{id}").parse::<Stream>().is_ok()
+        );
+        let simple = id.replace('-', "");
+        for other in
+            [simple.clone(), format!("{{{id}}}"), format!("urn:uuid:{id}"), format!(" {id}")]
+        {
+            assert!(other.parse::<AthleteId>().is_err(), "{other}");
+            assert!(format!("workout-{other}").parse::<Stream>().is_err(), "{other}");
+        }
+        assert!("9b2d6f0e-3c1a-4f57-8e21-5a0c7d9e4b11".parse::<AthleteId>().is_err(), "version 4");
+        // Without its hyphens it may be the name of an exercise of the library.
+        assert!(matches!(simple.parse(), Ok(ExerciseId::System(_))));
     }
 }

@@ -34,8 +34,8 @@ pub use body::{BodyweightCorrected, BodyweightMeasured, BodyweightRemoved, Weigh
 pub use coaching::{CoachAccepted, CoachInvited, CoachingEnded, CoachingSide};
 pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
 pub use ids::{
-    AthleteId, BodyweightId, ExerciseId, FolderId, InvalidId, RoutineId, SetId, Stream, StreamKind,
-    WorkoutId,
+    AthleteId, BodyweightId, CustomExerciseId, ExerciseId, FolderId, InvalidId, InvitationId,
+    RoutineId, SetId, Stream, StreamKind, WorkoutId,
 };
 pub use metadata::{Actor, Channel, Metadata};
 pub use personal::{Personal, PersonalField};

@@ -46,10 +46,12 @@ impl FromStr for Timestamp {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // The decoder also takes a space for the T, and a minus that is no ASCII.
+        let is_plain = text.is_ascii() && matches!(text.as_bytes().get(10), Some(b'T' | b't'));
         DateTime::parse_from_rfc3339(text)
             .map(|at| Self::new(at.to_utc()))
             .ok()
-            .filter(|at| at.in_range())
+            .filter(|at| is_plain && at.in_range())
             .ok_or_else(|| format!("must be {WANTED}"))
     }
 }
@@ -102,7 +104,15 @@ mod tests {
     fn an_offset_is_needed_and_normalised() {
         let at: Timestamp = "2026-01-31T18:30:00.1234567+01:00".parse().unwrap();
         assert_eq!(at.to_string(), "2026-01-31T17:30:00.123456Z");
-        for bad in ["2026-01-31T18:30:00", "2026-01-31", "1899-12-31T00:00:00Z", "soon", ""] {
+        for bad in [
+            "2026-01-31T18:30:00",
+            "2026-01-31",
+            "1899-12-31T00:00:00Z",
+            "2026-01-31 18:30:00Z",
+            "2026-01-31T18:30:00\u{2212}01:00",
+            "soon",
+            "",
+        ] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
     }

@@ -212,15 +212,17 @@ impl JsonSchema for Rpe {
 
 /// A person's text of 1 to `MAX` characters, with no control characters but line breaks and tabs.
 ///
-/// White space around it is dropped, so that a text of white space alone is refused as empty.
+/// White space around it is dropped once it is counted; a text of white space alone is refused as empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
     /// Takes a text within the limits.
     pub fn new(text: &str) -> Result<Self, String> {
+        // White space around it counts for the most, so that this is what a schema can say.
+        let typed = text.chars().count();
         let text = text.trim();
-        let length = text.chars().count();
+        let length = if text.is_empty() { 0 } else { typed };
         if length == 0 || length > MAX {
             return Err(format!("must be 1 to {MAX} characters, and is {length}"));
         }
@@ -295,7 +297,8 @@ mod tests {
 
     #[test]
     fn texts_are_trimmed_and_counted_in_characters() {
-        assert_eq!(Text::<5>::new("  héllo ").unwrap().as_str(), "héllo");
+        assert_eq!(Text::<8>::new("  héllo ").unwrap().as_str(), "héllo");
+        assert!(Text::<7>::new("  héllo ").is_err());
         assert!(Text::<5>::new("  ").is_err());
         assert!(Text::<5>::new("longer").is_err());
         assert!(Text::<5>::new("a\u{0}b").is_err());

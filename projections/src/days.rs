@@ -39,16 +39,31 @@ impl<'de> Deserialize<'de> for Edge {
         let text = text.replace(' ', "+");
         // The years that an instant can have, and Postgres can compare.
         let in_range = |day: &NaiveDate| (1900..=9999).contains(&day.year());
+        let day = || plain_day(&text).filter(in_range).map(Self::Day);
         text.parse()
             .map(Self::At)
             .ok()
-            .or_else(|| text.parse().ok().filter(in_range).map(Self::Day))
+            .or_else(day)
             .ok_or_else(|| de::Error::custom("must be a date or an RFC 3339 time with an offset"))
     }
 }
 
+/// A day as `YYYY-MM-DD`; the decoder takes signs and fewer digits, too.
+fn plain_day(text: &str) -> Option<NaiveDate> {
+    let is_plain = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    text.parse().ok().filter(|_| is_plain)
+}
+
 web::looks_like! { Edge: {
     "type": "string", "examples": ["2026-01-31"],
+    "anyOf": [
+        { "format": "date", "pattern": "^(19|[2-9][0-9])[0-9]{2}-" },
+        { "format": "date-time", "pattern": "^(19|[2-9][0-9])[0-9]{2}-" },
+    ],
     "description": "A local day of the athlete, or an RFC 3339 time with an offset.",
 } }
 

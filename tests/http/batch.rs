@@ -16,7 +16,7 @@ async fn each_request_has_its_own_answer_in_order() {
         { "method": "POST", "path": format!("{path}/sets"), "body": bench(5, 100) },
         { "method": "POST", "path": format!("{path}/sets"), "body": bench(0, 9999) },
         { "method": "GET", "path": format!("/v1/workouts/{}", new_id()) },
-        { "method": "PATCH", "path": path, "body": { "title": "X" }, "if_match": "\"1-x\"" },
+        { "method": "PATCH", "path": path, "body": { "title": "X" }, "if_match": format!("\"1-{}\"", "0".repeat(24)) },
         { "method": "GET", "path": path },
     ] });
     let answer = athlete.post("/v1/batch", batch).await.expect(200);
@@ -106,6 +106,12 @@ async fn nothing_is_carried_out_of_a_batch_that_cannot_be_read() {
     }
     let odd = json!([good.clone(), { "method": "TRACE", "path": "/v1/workouts", "role": "admin" }]);
     assert_eq!(refused(odd).await, ["requests[1].method", "requests[1].role"]);
+    for (field, text) in
+        [("if_match", "\"é\""), ("if_none_match", "\u{2212}"), ("min_position", "a\nb")]
+    {
+        let one = json!({ "method": "GET", "path": "/v1/workouts", field: text });
+        assert_eq!(refused(json!([one])).await, [format!("requests[0].{field}")]);
+    }
     // A key that is good, and is none with the place of the request behind it.
     let key = "k".repeat(254);
     let one = json!({ "requests": [good.clone()] });

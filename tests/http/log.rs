@@ -165,6 +165,7 @@ async fn the_log_is_for_admins_and_everything_wrong_is_named() {
         ("partition=-1", "partition"),
         ("partition=40000", "partition"),
         ("partition=", "partition"),
+        ("partition=05", "partition"),
         ("type=", "type"),
         ("type=SetLogged,", "type"),
         ("type=SetLogged&type=Nope", "type"),

@@ -66,6 +66,9 @@ async fn whom_the_issuer_vouches_for_has_one_account() {
     let world = World::new().await;
     let nobody = world.app.client();
     assert_eq!(nobody.get("/v1/auth/oidc").await.expect(200).list(), ["test"]);
+    // What has no fields cannot be asked for some of them.
+    let refused = nobody.get("/v1/auth/oidc?fields=name").await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(refused.error_fields(), ["fields"]);
     let address = email();
     let first =
         world.sign_in(&nobody, person("ann", &address, true), Signs::Issuer).await.expect(200);

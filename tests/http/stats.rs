@@ -204,6 +204,8 @@ async fn bad_parameters_are_all_named_at_once() {
     for (query, fields) in [
         ("overview?period=0d", vec!["period"]),
         ("overview?period=99999d", vec!["period"]),
+        ("overview?period=007d", vec!["period"]),
+        ("overview?period=%2B7d", vec!["period"]),
         ("overview?by=day", vec!["by"]),
         ("volume?period=x&by=year&limit=1", vec!["period", "by", "limit"]),
         ("exercises?period=", vec!["period"]),

@@ -57,6 +57,8 @@ pub struct Operation<'a> {
     failures: BTreeSet<u16>,
     /// Whether it does something else for who is known.
     may_be_known: bool,
+    /// Whether what it answers has fields that can be chosen.
+    has_fields: bool,
 }
 
 /// The schemas that operations refer to.
@@ -135,8 +137,18 @@ impl<'a> Operation<'a> {
     pub fn new(method: Method, path: &'static str, schemas: &'a mut Schemas) -> Self {
         let failures = BTreeSet::from([408, 500, 503]);
         let (parameters, body, answers) = (Vec::new(), None, BTreeMap::new());
-        let may_be_known = false;
-        Self { method, path, schemas, parameters, body, answers, failures, may_be_known }
+        let (may_be_known, has_fields) = (false, false);
+        Self {
+            method,
+            path,
+            schemas,
+            parameters,
+            body,
+            answers,
+            failures,
+            may_be_known,
+            has_fields,
+        }
     }
 
     /// Whether it changes something.
@@ -158,11 +170,13 @@ impl<'a> Operation<'a> {
     pub fn reads(&mut self) {
         let tags = "The `ETag` of what the caller has: `304` without a body where it is still so.";
         self.header("If-None-Match", tags, &json!({ "type": "string" }));
-        let fields = "Only these fields of the data, or of each entry, with commas between.";
-        self.parameters.push(json!({
-            "name": FIELDS, "in": "query", "required": false, "description": fields,
-            "schema": { "type": "string" },
-        }));
+        if self.has_fields {
+            let fields = "Only these fields of the data, or of each entry, with commas between.";
+            self.parameters.push(json!({
+                "name": FIELDS, "in": "query", "required": false, "description": fields,
+                "schema": { "type": "string" },
+            }));
+        }
         self.fails(&[304, 400]);
     }
 
@@ -423,6 +437,7 @@ impl<E> Input for Option<Extension<E>> {
 impl<T: JsonSchema> Output for Answer<T> {
     fn describe(operation: &mut Operation<'_>) {
         operation.answers::<T>(200);
+        operation.has_fields = !names::<T>().0.is_empty();
     }
 
     fn fields() -> BTreeSet<String> {

@@ -1,6 +1,6 @@
 //! Reading paths and query strings.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, str::FromStr};
 
 use axum::{
     extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
@@ -38,6 +38,9 @@ impl Fields {
     /// What is wrong with the names that somebody asked for.
     pub(crate) fn unknown<'a>(&self, asked: &mut impl Iterator<Item = &'a str>) -> Option<Detail> {
         asked.find(|name| !self.0.contains(name.trim()))?;
+        if self.0.is_empty() {
+            return Some(Detail::new(FIELDS, NO_PARAMETER));
+        }
         let known = self.0.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         Some(Detail::new(FIELDS, format!("must be some of {known}, with commas between")))
     }
@@ -46,6 +49,9 @@ impl Fields {
 /// How to learn the fields of what a route shows: with every request of it.
 #[derive(Clone)]
 pub(crate) struct FieldsOf(pub(crate) fn() -> Fields);
+
+/// What is said of a parameter that a route does not have.
+const NO_PARAMETER: &str = "is not a parameter of this route";
 
 /// The parameter by which every reading is asked for some of its fields.
 pub(crate) const FIELDS: &str = "fields";
@@ -106,7 +112,7 @@ impl<T: DeserializeOwned> Query<T> {
             let message = error.into_inner().to_string();
             let quoted = message.split('`').nth(1).unwrap_or_default().to_owned();
             let (name, told) = if message.starts_with("unknown field") {
-                (quoted, "is not a parameter of this route".to_owned())
+                (quoted, NO_PARAMETER.to_owned())
             } else if message.starts_with("missing field") {
                 (quoted, "must be given".to_owned())
             } else if message.starts_with("duplicate field") {
@@ -126,6 +132,13 @@ impl<T: DeserializeOwned> Query<T> {
     }
 }
 
+/// A whole number as there is one way to write it: digits alone, the first of them no zero but of zero
+/// itself.
+pub fn whole<T: FromStr>(text: &str) -> Option<T> {
+    let is_plain = text == "0" || !text.starts_with('0');
+    text.parse().ok().filter(|_| is_plain && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// How many entries a page has: 1 to 100, by default 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(pub usize);
@@ -139,7 +152,7 @@ impl Default for Limit {
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        let number = text.parse().ok().filter(|number| (1..=100).contains(number));
+        let number = whole(&text).filter(|number| (1..=100).contains(number));
         number.map(Self).ok_or_else(|| de::Error::custom("must be a whole number from 1 to 100"))
     }
 }
@@ -148,3 +161,17 @@ crate::looks_like! { Limit: {
     "type": "integer", "minimum": 1, "maximum": 100, "default": 20,
     "description": "How many entries at most.",
 } }
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        assert_eq!(whole::<u8>("0"), Some(0));
+        assert_eq!(whole::<i16>("32767"), Some(32767));
+        for bad in ["", "00", "05", "+5", "-5", " 5", "5.0", "5e0", "\u{665}", "256"] {
+            assert_eq!(whole::<u8>(bad), None, "{bad}");
+        }
+    }
+}

@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Period {
         if text == "all" {
             return Ok(Self(None));
         }
-        let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+        let days = text.strip_suffix('d').and_then(web::whole);
         days.filter(|days| (1..=LONGEST).contains(days)).map(|days| Self(Some(days))).ok_or_else(
             || de::Error::custom(format!("must be 1d to {LONGEST}d, such as 30d, or all")),
         )
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for Period {
 }
 
 web::looks_like! { Period: {
-    "type": "string", "pattern": "^([1-9][0-9]{0,3}d|all)$", "examples": ["30d"],
+    "type": "string", "pattern": "^(([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-5][0-9]|3660)d|all)$", "examples": ["30d"],
     "description": "So many local days up to today, 1d to 3660d, or all.",
 } }
 

@@ -3,7 +3,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use domain::{exercises, library::Library};
-use events::{Equipment, Event, ExerciseId, ExerciseTraits, Measurement, Muscle, Stream, Text};
+use events::{
+    CustomExerciseId, Equipment, Event, ExerciseId, ExerciseTraits, Measurement, Muscle, Stream,
+    Text,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,7 +27,7 @@ impl State for exercises::Exercises {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateExercise {
     /// A UUID of version 7 that makes the command safe to send twice.
-    pub(crate) id: Option<Uuid>,
+    pub(crate) id: Option<CustomExerciseId>,
     /// What the athlete calls it.
     pub(crate) name: Text<100>,
     /// What it takes.
@@ -58,12 +61,14 @@ impl Commands {
             return Err(Error::validation(repeated));
         }
         let client = match command.id {
-            Some(id) => Some(
-                self.client_id(origin.athlete, Some(id), &("create_exercise", &command)).await?,
-            ),
+            Some(id) => {
+                let said = ("create_exercise", &command);
+                Some(self.client_id(origin.athlete, Some(id.uuid()), &said).await?)
+            }
             None => None,
         };
-        let id = command.id.unwrap_or_else(|| self.random.uuid(self.clock.now()));
+        let id = command.id.map(CustomExerciseId::uuid);
+        let id = id.unwrap_or_else(|| self.random.uuid(self.clock.now()));
         let traits = ExerciseTraits {
             equipment: command.equipment,
             primary_muscles: command.primary_muscles,

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use domain::library::{Library, fold};
 use events::{
-    Equipment, ExerciseId, ImportFormat, Measurement, SetId, SetNumber, Side, Text, Timestamp,
-    WorkoutId,
+    CustomExerciseId, Equipment, ExerciseId, ImportFormat, Measurement, SetId, SetNumber, Side,
+    Text, Timestamp, WorkoutId,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -161,8 +161,8 @@ async fn take_workout(
     let start = StartWorkout {
         id: Some(id),
         started_at: Some(start),
-        title: Text::new(&workout.title).ok(),
-        notes: workout.notes.and_then(|notes| Text::new(&notes).ok()),
+        title: Text::new(workout.title.trim()).ok(),
+        notes: workout.notes.and_then(|notes| Text::new(notes.trim()).ok()),
         visibility: None,
         routine: None,
     };
@@ -227,7 +227,7 @@ impl Notes {
     fn into_command(self, warnings: &mut Vec<Refusal>) -> (ExerciseId, NoteExercise) {
         let text = self.texts.join("\n");
         let text = hevy::cut(&text, hevy::NOTES_MAX, "exercise_notes", self.line, warnings);
-        let note = NoteExercise { notes: Text::new(&text).ok(), ..NoteExercise::default() };
+        let note = NoteExercise { notes: Text::new(text.trim()).ok(), ..NoteExercise::default() };
         (self.exercise, note)
     }
 }
@@ -259,10 +259,10 @@ async fn exercises(
             continue;
         }
         let title = &sets[0].exercise;
-        let Ok(shown) = Text::new(title) else { continue };
+        let Ok(shown) = Text::new(title.trim()) else { continue };
         let id = content_id(None, &format!("{} exercise {name}", origin.athlete));
         let command = CreateExercise {
-            id: Some(id),
+            id: Some(CustomExerciseId::new(id).map_err(Error::internal)?),
             name: shown,
             equipment: equipment(title),
             primary_muscles: Vec::new(),

@@ -218,15 +218,15 @@ impl Common<'_> {
             ("x-request-id", "", Some(format!("{:.60}.{}", self.id, index + 1))),
         ];
         for (header, name, value) in own {
-            match value.map(HeaderValue::try_from) {
-                None => {}
-                Some(Ok(value)) => {
+            let Some(value) = value else { continue };
+            // A header could hold more.
+            let is_printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            match HeaderValue::try_from(value).ok().filter(|_| is_printable) {
+                Some(value) => {
                     headers.insert(HeaderName::from_static(header), value);
                 }
-                Some(Err(_)) if name == "idempotency_key" => {}
-                Some(Err(_)) => {
-                    wrong.push(Detail::new(field(name), "must be visible ASCII characters"));
-                }
+                None if name == "idempotency_key" => {}
+                None => wrong.push(Detail::new(field(name), "must be printable ASCII characters")),
             }
         }
         if !wrong.is_empty() {

@@ -2,10 +2,9 @@
 
 use axum::extract::State;
 use domain::profile::Username;
-use events::AthleteId;
+use events::{AthleteId, InvitationId};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 use web::{Answer, Created, Detail, Error, Json, Path, Routes};
 
 use crate::{
@@ -68,7 +67,7 @@ async fn dismiss(
 #[serde(deny_unknown_fields)]
 struct Accept {
     /// The invitation that is accepted: another one of the same coach is not.
-    invitation: Uuid,
+    invitation: InvitationId,
 }
 
 /// Accepts an invitation.
@@ -79,7 +78,7 @@ async fn accept(
     Path(coach): Path<AthleteId>,
     body: Json<Accept>,
 ) -> Result<Answer<Asked>, Error> {
-    let invitation = body.good()?.invitation;
+    let invitation = body.good()?.invitation.uuid();
     commands.accept_coach(&origin, side(&accounts, coach).await?, invitation).await
 }
 

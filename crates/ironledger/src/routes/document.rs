@@ -170,7 +170,8 @@ fn document(served: &[Route]) -> Value {
                 the log in `meta.position`; a query with it in `X-Min-Position` stands there or later. \
                 Every reading takes `fields=` and has an `ETag`; every command of an athlete takes an \
                 `Idempotency-Key`. Failures come as RFC 9457 to who accepts \
-                `application/problem+json`.",
+                `application/problem+json`. An address (64 KiB) or headers (about 400 KiB, or 100 of \
+                them) that are too long for any route are a bare `414` or `431`.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "tags": tags.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),

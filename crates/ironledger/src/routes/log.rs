@@ -78,7 +78,7 @@ struct Number(i16);
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        let number = text.parse().ok().filter(|number| (0..=i16::MAX).contains(number));
+        let number = web::whole(&text);
         number.map(Self).ok_or_else(|| de::Error::custom("must be the number of a partition"))
     }
 }
