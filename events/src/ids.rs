@@ -273,6 +273,11 @@ impl StreamKind {
         known.map_or(Self::Other(code), |(kind, ..)| *kind)
     }
 
+    /// The words of the kinds that this program knows.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(.., word)| *word)
+    }
+
     /// The word in front of the id in a stream's name.
     pub fn word(self) -> Cow<'static, str> {
         match self {

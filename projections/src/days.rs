@@ -59,10 +59,10 @@ fn plain_day(text: &str) -> Option<NaiveDate> {
 }
 
 web::looks_like! { Edge: {
-    "type": "string", "examples": ["2026-01-31"],
+    "examples": ["2026-01-31"],
     "anyOf": [
-        { "format": "date", "pattern": "^(19|[2-9][0-9])[0-9]{2}-" },
-        { "format": "date-time", "pattern": "^(19|[2-9][0-9])[0-9]{2}-" },
+        { "type": "string", "format": "date", "pattern": web::document::YEARS },
+        { "type": "string", "format": "date-time", "pattern": web::document::YEARS },
     ],
     "description": "A local day of the athlete, or an RFC 3339 time with an offset.",
 } }

@@ -160,7 +160,7 @@ impl Language {
 
 /// Reads a text through a rule, with its own word of what is wanted.
 macro_rules! text {
-    ($name:ident, $max:literal) => {
+    ($name:ident, $min:literal to $max:literal, $pattern:literal) => {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 Self::new(&Cow::<'de, str>::deserialize(from)?).map_err(de::Error::custom)
@@ -177,14 +177,16 @@ macro_rules! text {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "maxLength": $max })
+                json_schema!({
+                    "type": "string", "minLength": $min, "maxLength": $max, "pattern": $pattern,
+                })
             }
         }
     };
 }
 
-text!(Username, 30);
-text!(Language, 35);
+text!(Username, 3 to 30, "^[A-Za-z0-9][A-Za-z0-9._]{1,28}[A-Za-z0-9]$");
+text!(Language, 2 to 35, "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$");
 
 #[cfg(test)]
 mod tests {

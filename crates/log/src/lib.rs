@@ -35,7 +35,7 @@ pub use pages::{EventTable, Raw, block_of, event_tables, page};
 pub use positions::{InvalidToken, Positions};
 pub use random::Random;
 pub use read::{ReadError, Reader, Stored};
-pub use search::{Filter, Found, MOST_LOOKED_AT, Page, Place, known_type};
+pub use search::{Filter, Found, MOST_LOOKED_AT, Page, Place, known_type, known_types};
 pub use shares::Shares;
 pub use stats::{PartitionStats, Stats, TableStats, TypeStats};
 pub use wake::Wake;

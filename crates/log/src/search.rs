@@ -40,12 +40,18 @@ pub struct Filter {
 
 /// Holds the name of an event type against those that this program knows.
 pub fn known_type(name: &str) -> Result<String, String> {
-    if TYPES.iter().any(|known| known.name == name) {
+    let known = known_types();
+    if known.contains(&name) {
         return Ok(name.to_owned());
     }
+    Err(format!("must be one of {}", known.join(", ")))
+}
+
+/// The names of the event types that this program knows.
+pub fn known_types() -> Vec<&'static str> {
     let mut known: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
     known.dedup();
-    Err(format!("must be one of {}", known.join(", ")))
+    known
 }
 
 /// Behind which event to go on.

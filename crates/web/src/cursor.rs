@@ -41,6 +41,8 @@ impl<T> JsonSchema for Cursor<T> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "minLength": 2,
+            "pattern": "^[A-Za-z0-9_-]+$",
             "description": "Where to go on: `meta.next_cursor` of an earlier answer.",
         })
     }

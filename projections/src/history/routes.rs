@@ -42,10 +42,15 @@ struct HistoryQuery {
     cursor: Option<Cursor<Place>>,
     #[serde(default)]
     limit: Limit,
+    /// Only sets of exercises whose names begin so, whatever their capitals.
     exercise: Option<String>,
+    /// Only sets of exercises that train it.
     muscle: Option<Muscle>,
+    /// Only workouts that began then or later.
     from: Option<Edge>,
+    /// Only workouts that began then or earlier.
     to: Option<Edge>,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 
@@ -86,10 +91,12 @@ async fn history(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WorkoutsQuery {
+    /// Only those that go on, or that are over.
     status: Option<Status>,
     cursor: Option<Cursor<Place>>,
     #[serde(default)]
     limit: Limit,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/records…` and `GET /v1/stats/personal-records`.
 
-use std::{borrow::Cow, cmp::Reverse, time::Duration};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeSet, time::Duration};
 
 use axum::extract::{FromRef, State};
 use domain::{
@@ -50,9 +50,11 @@ struct RecordsQuery {
     /// The formula of the estimated one-repetition maximum.
     #[serde(default)]
     formula: Formula,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
     /// With `to`, only what was done in that time, beside the time before it.
     from: Option<Edge>,
+    /// With `from`.
     to: Option<Edge>,
 }
 
@@ -61,8 +63,10 @@ struct RecordsQuery {
 struct ProgressionQuery {
     /// Only this kind.
     kind: Option<KindName>,
+    /// The formula of the estimated one-repetition maximum.
     #[serde(default)]
     formula: Formula,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 
@@ -73,23 +77,24 @@ struct KindName(Cow<'static, str>);
 impl<'de> Deserialize<'de> for KindName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let measurements = [
-            Measurement::WeightReps,
-            Measurement::AssistedBodyweight,
-            Measurement::DistanceDuration,
-        ];
-        let known = measurements.into_iter().flat_map(Kind::of).any(|kind| word(kind) == text);
-        if known {
-            return Ok(Self(text.into()));
-        }
-        Err(de::Error::custom("must be a kind of record, such as heaviest_weight or at_reps_5"))
+        let known = words().into_iter().find(|word| *word == text);
+        known.map(Self).ok_or_else(|| {
+            de::Error::custom("must be a kind of record, such as heaviest_weight or at_reps_5")
+        })
     }
 }
 
 web::looks_like! { KindName: {
-    "type": "string", "examples": ["heaviest_weight", "at_reps_5"],
+    "type": "string", "enum": words(), "examples": ["heaviest_weight", "at_reps_5"],
     "description": "A kind of record.",
 } }
+
+/// The words for all kinds.
+fn words() -> BTreeSet<Cow<'static, str>> {
+    let measurements =
+        [Measurement::WeightReps, Measurement::AssistedBodyweight, Measurement::DistanceDuration];
+    measurements.into_iter().flat_map(Kind::of).map(word).collect()
+}
 
 fn word(kind: Kind) -> Cow<'static, str> {
     match kind {
@@ -421,8 +426,10 @@ struct Latest {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OverviewQuery {
+    /// The formula of the estimated one-repetition maximum.
     #[serde(default)]
     formula: Formula,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 

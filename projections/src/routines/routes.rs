@@ -27,6 +27,7 @@ where
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     folder: Option<InFolder>,
+    /// Only what is for this day of the week.
     day: Option<Weekday>,
     cursor: Option<Cursor<Place>>,
     #[serde(default)]
@@ -48,7 +49,10 @@ impl<'de> Deserialize<'de> for InFolder {
     }
 }
 
-web::looks_like! { InFolder: { "type": "string", "description": "The id of a folder, or none." } }
+web::looks_like! { InFolder: {
+    "type": "string", "description": "The id of a folder, or none.",
+    "pattern": "^(none|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$",
+} }
 
 /// The caller's routines, newest first.
 async fn list(

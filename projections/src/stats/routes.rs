@@ -161,6 +161,7 @@ async fn overview(
 #[serde(deny_unknown_fields)]
 struct VolumeQuery {
     period: Option<Period>,
+    /// What is summed up: days, ISO weeks or months.
     #[serde(default)]
     by: By,
 }

@@ -43,6 +43,7 @@ where
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LevelsQuery {
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct NewKey {
     /// What the athlete calls it.
     pub(crate) name: Text<100>,
     /// What it is for, each once.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub(crate) scopes: Vec<Scope>,
     /// When it ends; never by default.
     pub(crate) expires_at: Option<Timestamp>,

@@ -112,7 +112,7 @@ async fn on_a_thread<T: Send + 'static>(
 /// An e-mail address as a person typed it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("format" = "email", "maxLength" = 254))]
 pub(crate) struct Email(pub(crate) String);
 
 impl TryFrom<String> for Email {
@@ -128,7 +128,7 @@ impl TryFrom<String> for Email {
 /// A password that somebody chooses.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("minLength" = 8, "maxLength" = 128))]
 pub(crate) struct NewPassword(pub(crate) String);
 
 impl TryFrom<String> for NewPassword {

@@ -16,7 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::{Answer, Error};
 
-use super::{Commands, Failure, Loaded, Origin, State, rejected, requests::TypedWeight};
+use super::{
+    Commands, Failure, Loaded, Origin, State, rejected,
+    requests::{BodyweightBody, TypedWeight},
+};
 
 impl State for Profile {
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -32,25 +35,41 @@ impl State for Body {
     }
 }
 
-/// The body of `PATCH /v1/athletes/me`: absent fields stay, `null` empties; of settings, only what is
-/// named changes.
+/// The body of `PATCH /v1/athletes/me`: absent fields stay, `null` empties what may be empty; of settings,
+/// only what is named changes.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ChangeProfile {
     /// A name that nobody else has.
     pub(crate) username: Patch<Username>,
+    /// What the athlete is called.
     name: Patch<Text<100>>,
+    /// The year of birth.
     birth_year: Patch<BirthYear>,
+    /// The sex whose standards the athlete is held against.
     sex: Patch<Sex>,
     /// 50 to 280, with at most one decimal.
     height_cm: Patch<TypedHeight>,
+    /// How long the athlete has trained.
     experience: Patch<Experience>,
+    /// What the athlete trains for.
     goal: Patch<Goal>,
+    /// Where the athlete's days begin and end.
+    #[schemars(with = "TimeZone")]
     time_zone: Patch<TimeZone>,
+    /// In which units the athlete reads figures.
+    #[schemars(with = "ChangeUnits")]
     units: Patch<ChangeUnits>,
+    /// How apps should look.
+    #[schemars(with = "Theme")]
     theme: Patch<Theme>,
+    /// The language the athlete reads, as in BCP 47.
     language: Patch<Language>,
+    /// Of what the athlete wants to hear, and how.
+    #[schemars(with = "ChangeNotifications")]
     notifications: Patch<ChangeNotifications>,
+    /// What others may see.
+    #[schemars(with = "ChangePrivacy")]
     privacy: Patch<ChangePrivacy>,
 }
 
@@ -89,7 +108,7 @@ struct ChangePrivacy {
 /// A height in centimetres as a request says it: a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Number")]
-#[schemars(with = "Number")]
+#[schemars(with = "Number", extend("minimum" = 50, "maximum" = 280, "multipleOf" = 0.1))]
 struct TypedHeight(Height);
 
 impl TryFrom<Number> for TypedHeight {
@@ -107,6 +126,7 @@ pub(crate) struct Measure {
     /// A UUID of version 7 that makes the command safe to send twice.
     pub(crate) id: Option<BodyweightId>,
     /// 10 to 500 kg, in the unit that the scales show.
+    #[schemars(with = "BodyweightBody")]
     bodyweight: TypedWeight,
     /// Now by default.
     measured_at: Option<Timestamp>,
@@ -116,7 +136,11 @@ pub(crate) struct Measure {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CorrectMeasurement {
+    /// 10 to 500 kg, in the unit that the scales show.
+    #[schemars(with = "BodyweightBody")]
     bodyweight: Patch<TypedWeight>,
+    /// When the scales showed it.
+    #[schemars(with = "Timestamp")]
     measured_at: Patch<Timestamp>,
 }
 

@@ -40,6 +40,7 @@ const MOST_NOTED: usize = 200;
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordWorkouts {
     /// 1 to 100 workouts that are over, with at most 500 sets in all.
+    #[schemars(length(min = 1, max = 100))]
     workouts: Vec<RecordWorkout>,
 }
 
@@ -71,6 +72,7 @@ pub(crate) struct RecordWorkout {
     exercises: Vec<NotedExercise>,
     /// One set or more, in the order in which they were performed; each at the start of the workout
     /// where it says nothing else.
+    #[schemars(length(min = 1))]
     sets: Vec<LogSet>,
 }
 

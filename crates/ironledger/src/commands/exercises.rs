@@ -33,9 +33,11 @@ pub(crate) struct CreateExercise {
     /// What it takes.
     pub(crate) equipment: Equipment,
     /// The muscles that do the work.
+    #[schemars(extend("uniqueItems" = true))]
     pub(crate) primary_muscles: Vec<Muscle>,
     /// The muscles that help.
     #[serde(default)]
+    #[schemars(extend("uniqueItems" = true))]
     pub(crate) secondary_muscles: Vec<Muscle>,
     /// How its sets are measured; it cannot be changed later.
     pub(crate) kind: Measurement,

@@ -34,16 +34,22 @@ pub(crate) struct StartWorkout {
     pub(crate) routine: Option<RoutineId>,
 }
 
-/// The body of `PATCH /v1/workouts/{id}`: absent fields stay, `null` empties.
+/// The body of `PATCH /v1/workouts/{id}`: absent fields stay, `null` empties what may be empty.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ChangeWorkout {
     /// A new start. Alone, for a completed workout, it moves end and sets along.
+    #[schemars(with = "Timestamp")]
     pub(crate) started_at: Patch<Timestamp>,
     /// A new end, for a completed workout.
+    #[schemars(with = "Timestamp")]
     pub(crate) completed_at: Patch<Timestamp>,
+    /// A title.
     pub(crate) title: Patch<Text<100>>,
+    /// Notes.
     pub(crate) notes: Patch<Text<1000>>,
+    /// Who may see it.
+    #[schemars(with = "Visibility")]
     pub(crate) visibility: Patch<Visibility>,
     /// How it felt, for a completed workout.
     pub(crate) feeling: Patch<FeelingBody>,
@@ -116,23 +122,43 @@ pub(crate) struct LogSet {
     pub(crate) performed_at: Option<Timestamp>,
 }
 
-/// The body of `PATCH /v1/workouts/{id}/sets/{set}`: absent fields stay, `null` empties.
+/// The body of `PATCH /v1/workouts/{id}/sets/{set}`: absent fields stay, `null` empties what may be
+/// empty.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CorrectSet {
+    /// The slug of a library exercise or the id of one's own.
+    #[schemars(with = "ExerciseId")]
     pub(crate) exercise: Patch<ExerciseId>,
+    /// The athlete's own count within the exercise.
+    #[schemars(with = "SetNumber")]
     pub(crate) number: Patch<SetNumber>,
+    /// What the set was for.
+    #[schemars(with = "SetKind")]
     pub(crate) kind: Patch<SetKind>,
+    /// The side of the body that worked.
+    #[schemars(with = "Side")]
     pub(crate) side: Patch<Side>,
+    /// Repetitions.
     pub(crate) reps: Patch<Reps>,
+    /// Weight lifted, added or assisting.
     pub(crate) weight: Patch<TypedWeight>,
+    /// Rating of perceived exertion.
     pub(crate) rpe: Patch<Rpe>,
+    /// Rest after the set, in seconds.
     pub(crate) rest_seconds: Patch<Seconds>,
+    /// How long it took, in seconds.
     pub(crate) duration_seconds: Patch<Seconds>,
+    /// How far, in metres.
     pub(crate) distance_metres: Patch<TypedMetres>,
+    /// What else was counted, such as floors climbed.
     pub(crate) custom_metric: Patch<TypedMetric>,
+    /// Which superset of the workout it belongs to.
     pub(crate) superset_id: Patch<SupersetId>,
+    /// Notes.
     pub(crate) notes: Patch<Text<500>>,
+    /// When it was performed.
+    #[schemars(with = "Timestamp")]
     pub(crate) performed_at: Patch<Timestamp>,
 }
 
@@ -156,8 +182,13 @@ pub(crate) struct TypedWeight(pub(crate) Weight);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with value and unit")]
+#[schemars(extend(
+    "if" = { "properties": { "unit": { "const": "kg" } } },
+    "then" = { "properties": { "value": { "maximum": 1000 } } },
+))]
 struct WeightBody {
-    /// 0 to 1000 kg, with at most six decimals.
+    /// 0 to 1000 kg (2204.622621 lb), with at most six decimals.
+    #[schemars(extend("minimum" = 0, "maximum" = 2204.622621, "multipleOf" = 0.000001))]
     value: Number,
     /// Kilograms or pounds.
     unit: WeightUnit,
@@ -171,10 +202,27 @@ impl TryFrom<WeightBody> for TypedWeight {
     }
 }
 
+/// What the document says of a weight that is somebody's own.
+#[derive(JsonSchema)]
+#[schemars(rename = "TypedBodyweight", deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "unit": { "const": "kg" } } },
+    "then" = { "properties": { "value": { "maximum": 500 } } },
+    "else" = { "properties": { "value": { "minimum": 22.046227 } } },
+))]
+#[expect(dead_code, reason = "it is read as any weight")]
+pub(crate) struct BodyweightBody {
+    /// 10 to 500 kg (22.046227 to 1102.31131 lb), with at most six decimals.
+    #[schemars(extend("minimum" = 10, "maximum" = 1102.31131, "multipleOf" = 0.000001))]
+    value: Number,
+    /// Kilograms or pounds.
+    unit: WeightUnit,
+}
+
 /// A distance as a request says it: a number of metres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Number")]
-#[schemars(with = "Number")]
+#[schemars(with = "Number", extend("minimum" = 0, "maximum" = 1000000, "multipleOf" = 0.001))]
 pub(crate) struct TypedMetres(pub(crate) Metres);
 
 impl TryFrom<Number> for TypedMetres {
@@ -197,6 +245,7 @@ struct MetricBody {
     /// Floors or steps.
     kind: MetricKind,
     /// 0 to 1 000 000, with at most three decimals.
+    #[schemars(extend("minimum" = 0, "maximum" = 1000000, "multipleOf" = 0.001))]
     value: Number,
 }
 

@@ -43,6 +43,7 @@ pub(crate) struct CreateRoutine {
     folder: Option<FolderId>,
     /// At most 50, in their order.
     #[serde(default)]
+    #[schemars(extend("maxItems" = 50))]
     exercises: Vec<PlannedBody>,
     /// The days of the week that it is for.
     #[serde(default)]
@@ -52,15 +53,24 @@ pub(crate) struct CreateRoutine {
     public: bool,
 }
 
-/// The body of `PATCH /v1/routines/{id}`: absent fields stay, `null` empties.
+/// The body of `PATCH /v1/routines/{id}`: absent fields stay, `null` empties what may be empty.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ChangeRoutine {
+    /// What the athlete calls it.
+    #[schemars(with = "Text<100>")]
     name: Patch<Text<100>>,
+    /// Notes.
     notes: Patch<Text<1000>>,
+    /// One of the athlete's folders.
     folder: Patch<FolderId>,
+    /// At most 50, in their order.
+    #[schemars(extend("maxItems" = 50))]
     exercises: Patch<Vec<PlannedBody>>,
+    /// The days of the week that it is for.
     schedule: Patch<BTreeSet<Weekday>>,
+    /// Whether everybody may see, like and copy it.
+    #[schemars(with = "bool")]
     public: Patch<bool>,
 }
 
@@ -71,6 +81,7 @@ struct PlannedBody {
     /// The slug of a library exercise or the id of one's own.
     exercise: ExerciseId,
     /// 1 to 30, in their order.
+    #[schemars(length(min = 1, max = 30))]
     sets: Vec<PlannedSetBody>,
     /// Rest after each set, in seconds; 90 by default.
     rest_seconds: Option<Seconds>,
@@ -103,6 +114,7 @@ struct PlannedSetBody {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with min and max")]
 struct RepsBody {
+    /// At least so many.
     min: Reps,
     /// As min by default.
     max: Option<Reps>,

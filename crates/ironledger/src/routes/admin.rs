@@ -31,7 +31,9 @@ pub(super) fn routes() -> Routes<App> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Find {
+    /// Whose account it is, by address …
     email: Option<Email>,
+    /// … or by id.
     athlete: Option<AthleteId>,
 }
 
@@ -97,12 +99,14 @@ fn acted_on(caller: &Caller, arrival: &Arrival, athlete: AthleteId) -> Seen {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GrantRole {
+    /// What the account may do from now on.
     role: Role,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GrantTier {
+    /// What it has from now on.
     tier: Tier,
     /// When it ends; never by default.
     until: Option<Timestamp>,

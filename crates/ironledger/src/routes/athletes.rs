@@ -68,6 +68,7 @@ struct Measurement {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 
@@ -166,11 +167,14 @@ struct Place {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Measured then or later.
     from: Option<Timestamp>,
+    /// Measured then or earlier.
     to: Option<Timestamp>,
     cursor: Option<Cursor<Place>>,
     #[serde(default)]
     limit: Limit,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 

@@ -78,6 +78,7 @@ struct Register {
     /// In which units the athlete reads figures; kg and km by default.
     #[serde(default)]
     units: Units,
+    /// Where the refresh token is to be.
     #[serde(default)]
     refresh_in: RefreshIn,
 }
@@ -85,8 +86,11 @@ struct Register {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
+    /// The address that the account was made with.
     email: Email,
+    /// Its password.
     password: String,
+    /// Where the refresh token is to be.
     #[serde(default)]
     refresh_in: RefreshIn,
 }

@@ -73,6 +73,7 @@ pub(super) fn routes() -> Routes<App> {
 #[serde(deny_unknown_fields)]
 struct Batch {
     /// 1 to 50, carried out in this order.
+    #[schemars(length(min = 1, max = 50))]
     requests: Vec<One>,
 }
 
@@ -83,14 +84,22 @@ struct Batch {
 struct One {
     method: Verb,
     /// Path and query, such as `/v1/history?limit=5`.
+    #[schemars(extend("pattern" = "^/v1/(?!auth/|batch|billing/)[A-Za-z0-9/_.~:?&=,+%-]*$"))]
     path: String,
     /// What it says, if it says something.
     #[schemars(with = "Option<serde_json::Value>")]
     body: Option<Box<RawValue>>,
     /// Of a command; by default that of the batch, with the place of the request.
+    #[schemars(extend("minLength" = 1, "maxLength" = 255, "pattern" = "^[!-~]{1,255}$"))]
     idempotency_key: Option<String>,
+    /// As the header of that name.
+    #[schemars(extend("pattern" = "^[ -~]*$"))]
     if_match: Option<String>,
+    /// As the header of that name.
+    #[schemars(extend("pattern" = "^[ -~]*$"))]
     if_none_match: Option<String>,
+    /// As `X-Min-Position`.
+    #[schemars(extend("pattern" = "^[ -~]*$"))]
     min_position: Option<String>,
 }
 

@@ -51,6 +51,7 @@ struct Told {
     at: Timestamp,
     /// Whose subscription it is.
     athlete: AthleteId,
+    /// What it is good for.
     tier: Tier,
     /// When that ends; never by default.
     until: Option<Timestamp>,

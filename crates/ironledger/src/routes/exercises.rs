@@ -35,9 +35,13 @@ struct ListQuery {
     /// What somebody may have typed: words of names and descriptions, in any order, misspelt. The best
     /// come first.
     q: Option<String>,
+    /// Only those that train it.
     muscle: Option<Muscle>,
+    /// Only those that take this.
     equipment: Option<Equipment>,
+    /// Only those that are so hard to learn.
     difficulty: Option<Difficulty>,
+    /// Only those whose sets are measured so.
     kind: Option<Measurement>,
     /// No more than so many.
     limit: Option<Limit>,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::extract::{RawQuery, State};
-use events::{AthleteId, Partition, Stream, Timestamp};
+use events::{AthleteId, Partition, Stream, StreamKind, Timestamp};
 use log::{Filter, Found, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -27,10 +27,13 @@ pub(super) fn routes() -> Routes<App> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LogQuery {
+    /// Only of this partition.
     partition: Option<Number>,
+    /// Only of streams of this name, of which each athlete may have one.
     stream: Option<Name>,
     #[serde(default, rename = "type")]
     types: Types,
+    /// Only what this athlete owns.
     athlete: Option<AthleteId>,
     /// Recorded then or later.
     from: Option<Instant>,
@@ -121,11 +124,16 @@ web::looks_like! { Number: { "type": "integer", "minimum": 0, "maximum": 32767 }
 
 web::looks_like! { Name: {
     "type": "string", "examples": ["workout-01890a5d-ac96-774b-bcce-b302099a8057"],
+    "pattern": format!(
+        "^({})-[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}$",
+        StreamKind::words().collect::<Vec<_>>().join("|")
+    ),
 } }
 
 web::looks_like! { Instant: { "type": "string", "format": "date-time" } }
 
 web::looks_like! { Types: {
     "type": "string", "examples": ["SetLogged,SetRemoved"],
+    "pattern": format!("^({0})(,({0}))*$", log::known_types().join("|")),
     "description": "Names of event types, with commas between, or the parameter again.",
 } }

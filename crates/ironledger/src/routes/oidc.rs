@@ -65,6 +65,7 @@ struct Finish {
     /// In which units a new athlete reads figures.
     #[serde(default)]
     units: Units,
+    /// Where the refresh token is to be.
     #[serde(default)]
     refresh_in: RefreshIn,
 }
@@ -100,7 +101,9 @@ async fn identities(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "IdentityUnlink")]
 struct Unlink {
+    /// The issuer of the identity.
     issuer: Text<255>,
+    /// Who it is there.
     subject: Text<255>,
 }
 

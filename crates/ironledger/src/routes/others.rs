@@ -52,6 +52,7 @@ struct Shown {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 

@@ -48,6 +48,7 @@ pub(super) struct Shown {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 
@@ -130,6 +131,7 @@ pub(super) async fn made(
 struct View<'a> {
     /// The exercises of its owner's own, where the log is not to be asked.
     own: Option<&'a Exercises>,
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 

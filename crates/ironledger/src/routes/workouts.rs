@@ -68,6 +68,7 @@ async fn record(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
+    /// In which unit weights are shown.
     unit: Option<WeightUnit>,
 }
 
