@@ -112,6 +112,13 @@ const COMMANDS: &[Command] = &[
         run: run::oracle,
     },
     Command {
+        name: "fuzz-api",
+        arguments: "[--examples N] [--seed S] [--only TEXT]",
+        does: "send the interface what its document allows, and much that it does not, for every kind of \
+               caller; hold the answers to the document",
+        run: run::fuzz_api,
+    },
+    Command {
         name: "real-data",
         arguments: "DIR",
         does: "import the real exports in DIR; compare history with them, and records with a recomputation",

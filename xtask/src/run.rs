@@ -1,6 +1,11 @@
 //! Runs the product, its tests and its measurements.
 
-use std::{os::unix::process::CommandExt, path::Path, process::Command, time::Instant};
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use servers::Settings;
@@ -47,6 +52,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
     Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },
     Program { call: "faults replay", file: "faults_replay", given: &[], own: &[Postgres], product: true },
+    Program { call: "fuzz-api", file: "fuzz_api", given: &[Postgres, Redis], own: &[], product: true },
     Program { call: "oracle", file: "oracle", given: &[Postgres], own: &[], product: true },
     Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true },
 ];
@@ -140,7 +146,7 @@ fn measure(what: &str, settings: Settings, arguments: &[String]) -> Result<()> {
         bail!("cargo xtask {what} NAME, where NAME is one of: {list}");
     };
     ensure!(known.contains(&name.as_str()), "there is no {what} {name}, only: {list}");
-    on_servers(&format!("{what} {name}"), settings, &["--release"], arguments)
+    on_servers(&format!("{what} {name}"), settings, &["--release"], arguments, &[])
 }
 
 /// `cargo xtask real-data DIR`.
@@ -149,12 +155,19 @@ pub(crate) fn real_data(arguments: &[String]) -> Result<()> {
         bail!("cargo xtask real-data DIR, where DIR holds the real exports");
     };
     ensure!(Path::new(folder).is_dir(), "{folder} is no folder");
-    on_servers("real-data", Settings::Fleeting, &[], arguments)
+    on_servers("real-data", Settings::Fleeting, &[], arguments, &[])
 }
 
 /// `cargo xtask oracle`.
 pub(crate) fn oracle(arguments: &[String]) -> Result<()> {
-    on_servers("oracle", Settings::Fleeting, &[], arguments)
+    on_servers("oracle", Settings::Fleeting, &[], arguments, &[])
+}
+
+/// `cargo xtask fuzz-api`.
+pub(crate) fn fuzz_api(arguments: &[String]) -> Result<()> {
+    let python = python::python(&python::FUZZ)?;
+    let told = [(python::FUZZ.variable, python)];
+    on_servers("fuzz-api", Settings::Fleeting, &[], arguments, &told)
 }
 
 /// Runs a program of `benches` on its servers. It is built first, for all to see.
@@ -163,6 +176,7 @@ fn on_servers(
     settings: Settings,
     profile: &[&str],
     arguments: &[String],
+    told: &[(&str, PathBuf)],
 ) -> Result<()> {
     let program = PROGRAMS.iter().find(|program| program.call == call);
     let program = program.with_context(|| format!("{call} is not in the table"))?;
@@ -183,6 +197,7 @@ fn on_servers(
     let servers = Session::start(&call.replace(' ', "-"), program.given, settings)?;
     let mut run = cargo(&["run", "--quiet"]);
     run.args(profile).args(package).arg("--").args(arguments).envs(servers.variables());
+    run.envs(told.iter().map(|(variable, path)| (variable, path)));
     cargo::run(run)
 }
 
