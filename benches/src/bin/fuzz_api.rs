@@ -18,17 +18,24 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use testkit::{App, BYPASS_KEY};
 use tokio::{process::Command, time::timeout};
 
 use crate::{
-    callers::{BILLING_KEY, Caller},
-    report::Report,
+    callers::{BILLING_KEY, Caller, Phases},
+    report::{Report, Wanted},
 };
 
 /// Whatever a caller's requests take longer, something hangs.
 const DEADLINE: Duration = Duration::from_secs(20 * 60);
+
+/// Callers whose requests are made at the same time: it takes a core for each.
+const AT_ONCE: usize = 2;
+
+/// Chains of requests for each example of an operation: they are of all operations together.
+const CHAINS: u32 = 10;
 
 /// Cases that an operation has at least, on average: with fewer, not much was asked.
 const LEAST: usize = 20;
@@ -73,23 +80,14 @@ async fn main() -> Result<ExitCode> {
     let is_whole = fuzzer.arguments.only.is_empty();
     let (mut cases, mut failures) = (0, 0);
     let (mut tested, mut taken) = (BTreeSet::new(), BTreeSet::new());
-    for caller in callers::all(&app).await {
-        let chosen: Vec<&Operation> =
-            all.iter().filter(|operation| fuzzer.wants(&caller, operation)).collect();
-        if chosen.is_empty() {
-            continue;
-        }
-        let began = Instant::now();
-        let report = fuzzer.run(&caller, &chosen).await?;
-        report.show(&caller.name);
-        eprintln!(
-            "{}: operations={} cases={} failures={} seconds={}",
-            caller.name,
-            chosen.len(),
-            report.cases,
-            report.failures.len(),
-            began.elapsed().as_secs(),
-        );
+    let callers = callers::all(&app).await;
+    let runs = callers.iter().map(|caller| {
+        let chosen = all.iter().filter(|operation| fuzzer.wants(caller, operation)).collect();
+        fuzzer.run(caller, chosen)
+    });
+    let mut reports = stream::iter(runs).buffer_unordered(AT_ONCE);
+    while let Some(report) = reports.next().await {
+        let report = report?;
         cases += report.cases;
         failures += report.failures.len();
         tested.extend(report.tested);
@@ -149,7 +147,11 @@ impl Fuzzer {
 
     /// Sends a caller's requests. Who calls is in a folder that is gone afterwards, as are the reports, which
     /// have tokens in them.
-    async fn run(&self, caller: &Caller, chosen: &[&Operation]) -> Result<Report> {
+    async fn run(&self, caller: &Caller, chosen: Vec<&Operation>) -> Result<Report> {
+        if chosen.is_empty() {
+            return Ok(Report::default());
+        }
+        let began = Instant::now();
         let folder = tempfile::tempdir()?;
         let known = folder.path().join("caller.json");
         fs::write(&known, caller.to_json().to_string())?;
@@ -159,15 +161,20 @@ impl Fuzzer {
         command.args(["-c", "from schemathesis.cli import schemathesis; schemathesis()"]);
         command.arg("--config-file").arg(self.settings.join("schemathesis.toml"));
         command.arg("run").arg(format!("{}/openapi.json", caller.url));
-        for (name, value) in caller.headers() {
+        for (name, value) in caller.headers().await {
             command.arg("-H").arg(format!("{name}: {value}"));
         }
         command.args(["--checks", "all", "--mode", "all", "--continue-on-failure"]);
-        command.args(["--phases", caller.phases, "--workers", "1", "--request-timeout", "40"]);
-        command.args(["--max-examples", &self.arguments.examples.to_string()]);
+        let examples = self.arguments.examples;
+        let (phases, examples) = match caller.phases {
+            Phases::Alone => ("examples,coverage,fuzzing", examples),
+            Phases::Chained => ("stateful", examples * CHAINS),
+        };
+        command.args(["--phases", phases, "--workers", "1", "--request-timeout", "40"]);
+        command.args(["--max-examples", &examples.to_string()]);
         command.args(["--seed", &self.arguments.seed.to_string(), "--generation-database", "none"]);
         command.args(["--no-color", "--report", "ndjson,json", "--report-dir"]).arg(folder.path());
-        for operation in chosen {
+        for operation in &chosen {
             command.args(["--include-operation-id", &operation.id]);
         }
         command.env("SCHEMATHESIS_HOOKS", self.settings.join("hooks.py"));
@@ -176,12 +183,26 @@ impl Fuzzer {
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
         let status = timeout(DEADLINE, command.spawn()?.wait()).await;
         let status = status.context("schemathesis does not end")??;
-        let floor = if self.arguments.only.is_empty() { LEAST * chosen.len() } else { 1 };
-        let report = report::read(folder.path(), chosen.len(), floor);
+        let least = if self.arguments.only.is_empty() { LEAST * chosen.len() } else { 1 };
+        let wanted = match caller.phases {
+            Phases::Alone => Wanted { selected: chosen.len(), is_all_tested: true, cases: least },
+            // Of few operations does another know what to do with the answer.
+            Phases::Chained => Wanted { selected: chosen.len(), is_all_tested: false, cases: 1 },
+        };
+        let report = report::read(folder.path(), &wanted);
         // With 1 it says that there are failures, which the reports tell.
         if !matches!(status.code(), Some(0 | 1)) || report.cases == 0 {
             eprintln!("{}", end_of(&output)?);
         }
+        report.show(caller.name);
+        eprintln!(
+            "{}: operations={} cases={} failures={} seconds={}",
+            caller.name,
+            chosen.len(),
+            report.cases,
+            report.failures.len(),
+            began.elapsed().as_secs(),
+        );
         Ok(report)
     }
 }

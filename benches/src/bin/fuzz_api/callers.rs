@@ -19,8 +19,14 @@ const ENDING: [&str; 9] = [
     "sessions_end_all",
 ];
 
-/// Every request stands alone.
-const ALONE: &str = "examples,coverage,fuzzing";
+/// How requests are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phases {
+    /// Each stands alone.
+    Alone,
+    /// Each goes on with what those before it made.
+    Chained,
+}
 
 /// Somebody who sends requests.
 pub(crate) struct Caller {
@@ -28,9 +34,11 @@ pub(crate) struct Caller {
     pub(crate) name: &'static str,
     /// Where the product is.
     pub(crate) url: String,
-    /// How requests are made.
-    pub(crate) phases: &'static str,
+    /// How the requests are made.
+    pub(crate) phases: Phases,
     client: Client,
+    /// Of a coach: for whom they act.
+    acts_for: Option<String>,
     /// Ids of what the caller has, and of another's that is public.
     there: Value,
     /// The admin of requests that have a session of their own.
@@ -43,13 +51,14 @@ impl Caller {
         ENDING.contains(&operation) == self.admin.is_some()
     }
 
-    /// What every request says.
-    pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
+    /// What every request says, with a token that is made now, as it is good for a while only.
+    pub(crate) async fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("X-Internal-Bypass", BYPASS_KEY.to_owned())];
-        if let Some(token) = self.client.token.as_ref().filter(|_| self.admin.is_none()) {
+        if self.client.token.is_some() {
+            let token = self.client.signed_in_again().await.token.unwrap_or_default();
             headers.push(("Authorization", format!("Bearer {token}")));
         }
-        headers.extend(self.client.headers.iter().cloned());
+        headers.extend(self.acts_for.iter().map(|client| ("X-Acting-For", client.clone())));
         headers
     }
 
@@ -65,16 +74,17 @@ impl Caller {
         });
         json!({
             "url": self.url,
-            "acts": !self.client.headers.is_empty(),
+            "acts": self.acts_for.is_some(),
             "there": self.there,
             "throwaway": throwaway,
         })
     }
 }
 
-/// All of them, to be asked one after the other.
+/// All of them.
 pub(crate) async fn all(app: &App) -> Vec<Caller> {
-    let (other, athlete) = (app.athlete().await, app.pro_athlete().await);
+    let (other, athlete, chained) =
+        (app.athlete().await, app.pro_athlete().await, app.pro_athlete().await);
     let coach = app.grant(&app.athlete().await, &["--role", "coach"]).await;
     let client = app.pro_athlete().await;
     let admin = app.grant(&app.athlete().await, &["--role", "admin"]).await;
@@ -92,17 +102,19 @@ pub(crate) async fn all(app: &App) -> Vec<Caller> {
     let caller = |name, client: &Client, there| Caller {
         name,
         url: app.url().to_owned(),
-        phases: ALONE,
+        phases: Phases::Alone,
         client: client.clone(),
+        acts_for: None,
         there: with_public(there),
         admin: None,
     };
-    let own = things(&athlete).await;
+    let acts_for = client.athlete.map(|id| id.to_string());
     vec![
-        caller("nobody", &app.client(), json!({})),
-        caller("athlete", &athlete, own),
-        caller("coach", &coach.acting_for(&client), things(&client).await),
         caller("admin", &admin, things(&admin).await),
+        caller("athlete", &athlete, things(&athlete).await),
+        Caller { acts_for, ..caller("coach", &coach, things(&client).await) },
+        caller("nobody", &app.client(), json!({})),
+        Caller { phases: Phases::Chained, ..caller("chained", &chained, things(&chained).await) },
         Caller { admin: throwaway.email, ..caller("throwaway", &app.client(), json!({})) },
     ]
 }
