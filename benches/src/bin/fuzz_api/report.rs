@@ -159,14 +159,13 @@ fn curl(request: &Value) -> String {
     let method = request["method"].as_str().unwrap_or_default();
     let mut line = format!("curl -X {method}");
     for (name, values) in request["headers"].as_object().into_iter().flatten() {
-        let is_own = ["content-length", "user-agent", "accept-encoding", "connection"];
-        if is_own.contains(&name.to_ascii_lowercase().as_str()) {
-            continue;
-        }
+        let name = name.to_ascii_lowercase();
         for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let value = match name.to_ascii_lowercase().as_str() {
-                "authorization" if value == "[Filtered]" => "Bearer …",
-                "x-internal-bypass" => "…",
+            let value = match (name.as_str(), value) {
+                ("authorization", "[Filtered]") => "Bearer …",
+                ("x-internal-bypass", _) => "…",
+                // Without its key, it is carried out again.
+                ("idempotency-key", "[Filtered]") => continue,
                 _ => value,
             };
             let _ = write!(line, " -H {}", quoted(format!("{name}: {value}").as_bytes()));
