@@ -27,7 +27,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use events::{AthleteId, Epoch, Partition, Position};
-use log::Positions;
+use log::{Positions, Random};
 use moka::future::Cache as Answers;
 use projector::{Projection, program};
 use serde::{Deserialize, Serialize};
@@ -220,7 +220,7 @@ impl Context {
             if let Some(revision) = there.as_deref().and_then(Revision::read) {
                 return Ok(revision);
             }
-            let mark = format!("? {}", Uuid::new_v4());
+            let mark = format!("? {}", cache.random.uuid(self.clock.now()));
             let marked = there.is_none() && redis.set_new(&key, mark.as_bytes(), LEASE).await;
             let revision = self.look_up::<P>(reading).await?;
             if marked && let Ok(text) = serde_json::to_vec(&revision) {
@@ -312,6 +312,8 @@ struct Shelves {
     /// Who wants to know the same revision, by Redis or by Postgres alone.
     turns: moka::sync::Cache<(&'static str, Uuid, bool), Arc<Turn>>,
     redis: Option<Redis>,
+    /// Of marks, which no two readers make alike.
+    random: Random,
 }
 
 impl Cache {
@@ -321,7 +323,8 @@ impl Cache {
         let answers =
             Answers::builder().time_to_live(IN_PROCESS).weigher(weight).max_capacity(MOST_BYTES);
         let turns = moka::sync::Cache::builder().time_to_idle(IN_PROCESS).max_capacity(100_000);
-        Self(Arc::new(Shelves { answers: answers.build(), turns: turns.build(), redis }))
+        let (answers, turns, random) = (answers.build(), turns.build(), Random::system());
+        Self(Arc::new(Shelves { answers, turns, redis, random }))
     }
 }
 

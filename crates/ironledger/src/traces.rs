@@ -4,13 +4,12 @@
 //! events, and the append of a command is a span of the last eight bytes of their causation. So
 //! whoever reads an event knows what to say where it came from, in any process and at any later time.
 
-use std::{
-    sync::OnceLock,
-    time::{Duration, SystemTime},
-};
+use std::{sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use events::Metadata;
+use log::Clock;
 use opentelemetry::{
     InstrumentationScope, KeyValue,
     trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState},
@@ -51,7 +50,7 @@ struct Span {
     parent: Option<u64>,
     kind: SpanKind,
     name: String,
-    began: SystemTime,
+    began: DateTime<Utc>,
     failed: bool,
     attributes: Vec<KeyValue>,
 }
@@ -118,7 +117,7 @@ pub(crate) fn append(
     first: &Metadata,
     request: Option<u64>,
     events: usize,
-    began: SystemTime,
+    began: DateTime<Utc>,
     failed: bool,
 ) {
     let Some(traces) = TRACES.get() else { return };
@@ -136,7 +135,7 @@ pub(crate) fn append(
 }
 
 /// An event that a read model has taken in.
-pub(crate) fn projected(model: &'static str, event: &projector::Taken<'_>, began: SystemTime) {
+pub(crate) fn projected(model: &'static str, event: &projector::Taken<'_>, began: DateTime<Utc>) {
     let Some(traces) = TRACES.get() else { return };
     let trace = event.metadata.correlation.as_u128();
     traces.tell(trace, || Span {
@@ -189,8 +188,8 @@ impl Traces {
             parent_span_is_remote: span.parent.is_some(),
             span_kind: span.kind,
             name: span.name.into(),
-            start_time: span.began,
-            end_time: SystemTime::now(),
+            start_time: span.began.into(),
+            end_time: Clock::system().now().utc().into(),
             attributes: span.attributes,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),

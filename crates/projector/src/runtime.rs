@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     marker::PhantomData,
     sync::Arc,
-    time::SystemTime,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -125,7 +124,7 @@ pub struct Projector<P> {
 }
 
 /// Hears which events a model has taken in, and when it began with the batch.
-pub type Traces = fn(&'static str, &Taken<'_>, SystemTime);
+pub type Traces = fn(&'static str, &Taken<'_>, DateTime<Utc>);
 
 /// An event that a model has taken in.
 #[derive(Debug)]
@@ -351,7 +350,7 @@ impl<P: Projection> Projector<P> {
     /// Proves, folds and commits events that follow on where we stand; a large batch by several at
     /// the same time, who have partitions of their own.
     async fn apply(&mut self, mut standing: Standing, events: &[Stored]) -> Result<usize, Error> {
-        let (began, began_at) = (Instant::now(), SystemTime::now());
+        let (began, began_at) = (Instant::now(), self.clock.now().utc());
         let parts = if events.len() < WORTH_DIVIDING { 1 } else { self.workers };
         let mut divided: Vec<Vec<Item>> = (0..parts).map(|_| Vec::new()).collect();
         for event in events {
@@ -391,7 +390,7 @@ impl<P: Projection> Projector<P> {
         Ok(events.len())
     }
 
-    fn trace(&self, traces: Traces, events: &[Stored], began: SystemTime) {
+    fn trace(&self, traces: Traces, events: &[Stored], began: DateTime<Utc>) {
         for event in events.iter().filter(|event| P::TYPES.contains(&&*event.kind)) {
             let Ok(metadata) = event.metadata() else { continue };
             let (partition, position) = (event.partition.0, event.position.0);

@@ -1,10 +1,6 @@
 //! The form of every answer: the outermost layer of the application.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
@@ -51,7 +47,7 @@ pub struct Served<'a> {
     /// How it was answered.
     pub status: u16,
     /// When it came.
-    pub began: SystemTime,
+    pub began: DateTime<Utc>,
 }
 
 const PROBLEM: &str = "application/problem+json";
@@ -59,7 +55,7 @@ const PROBLEM: &str = "application/problem+json";
 /// Gives the request its id, and the answer its form: the envelope, or RFC 9457 for failures
 /// where the client asks for it. Logs each request once, with its failure.
 pub async fn wrap(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
-    let (started, began) = (Instant::now(), SystemTime::now());
+    let (started, began) = (Instant::now(), (envelope.now)());
     let headers = request.headers();
     let request_id: Arc<str> = request::header(headers, "x-request-id")
         .unwrap_or_else(|| (envelope.new_id)().to_string())

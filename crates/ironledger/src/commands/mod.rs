@@ -15,7 +15,7 @@ mod streams;
 mod usual;
 mod workouts;
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use domain::Rejection;
 use events::{
@@ -287,7 +287,7 @@ impl Commands {
         if !traces::are_told() {
             return self.log.append_and_keep(append, keep).await;
         }
-        let began = SystemTime::now();
+        let began = self.clock.now().utc();
         let mut events = append.writes.iter().flat_map(|write| &write.events);
         let first = events.next().map(|event| event.metadata.clone());
         let count = events.count() + 1;
