@@ -40,7 +40,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let watched = !matches!(arguments.command, cli::Command::Api(_) | cli::Command::Projector(_));
+    let watched = !arguments.command.is_service();
     // The only other choice of TLS would bring a second build of everything.
     let _ = rustls::crypto::ring::default_provider().install_default();
     telemetry::start(arguments.log_format, watched, arguments.command.is_measured());

@@ -27,11 +27,15 @@ pub(crate) enum Format {
 }
 
 /// Starts logging. `IRONLEDGER_LOG` says what is logged, as in `info` or `warn,log=debug`; by
-/// default every request and every slow statement, but only warnings where a person `watches` on a
-/// terminal. Statements are `measured` where somebody asks for metrics.
+/// default every request and every slow statement, but of commands that a person `watches` no slow
+/// statements, and on a terminal only warnings. Statements are `measured` where somebody asks for metrics.
 pub(crate) fn start(format: Option<Format>, watched: bool, measured: bool) {
     let on_terminal = stderr().is_terminal();
-    let default = if watched && on_terminal { "warn" } else { "info,sqlx=warn" };
+    let default = match (watched, on_terminal) {
+        (true, true) => "warn,sqlx=error",
+        (true, false) => "info,sqlx=error",
+        (false, _) => "info,sqlx=warn",
+    };
     let filter =
         EnvFilter::try_from_env("IRONLEDGER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let format = format.unwrap_or(if on_terminal { Format::Text } else { Format::Json });

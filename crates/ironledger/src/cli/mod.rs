@@ -79,6 +79,19 @@ macro_rules! say {
 pub(crate) use say;
 
 impl Command {
+    /// Whether it runs for as long as it is let, and nobody watches it.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(
+            self,
+            Self::Api(_)
+                | Self::Relay(_)
+                | Self::Publisher(_)
+                | Self::Projector(_)
+                | Self::Emitter(_)
+                | Self::Scheduler(_)
+        )
+    }
+
     /// Whether somebody may ask for its metrics.
     pub(crate) fn is_measured(&self) -> bool {
         match self {
