@@ -23,6 +23,7 @@ const SETS_IN_A_HUNDRED: u64 = 82;
 pub(crate) struct Athlete {
     id: AthleteId,
     partition: Partition,
+    session: uuid::Uuid,
 }
 
 pub(crate) struct World {
@@ -89,7 +90,7 @@ impl World {
         Ok(world)
     }
 
-    /// Some of the athletes, by chance, with keys of their own, as who registers has.
+    /// Some of the athletes, by chance, with accounts, sessions and keys, as who has registered.
     async fn ask_some(&self, count: usize) -> Result<Vec<Athlete>> {
         let rows: Vec<(uuid::Uuid, i16)> = sqlx::query_as(
             "select owner, partition from log.events where type = 'AthleteRegistered'
@@ -104,7 +105,23 @@ impl World {
         for (id, partition) in rows {
             let id = AthleteId::new(id)?;
             keys.create(&mut transaction, id, Clock::system().now()).await?;
-            athletes.push(Athlete { id, partition: Partition(partition) });
+            let session = new_id();
+            sqlx::query(
+                "with account as (
+                     insert into accounts.accounts (athlete, email, partition, created_at)
+                     values ($1, $1 || '@example.com', $2, now()) returning athlete
+                 )
+                 insert into accounts.sessions (id, athlete, family, secret, begun_at, used_at,
+                     expires_at, method)
+                 select $3, athlete, '', '', now(), now(), now() + interval '1 day', 'password'
+                 from account",
+            )
+            .bind(id.uuid())
+            .bind(partition)
+            .bind(session)
+            .execute(&mut *transaction)
+            .await?;
+            athletes.push(Athlete { id, partition: Partition(partition), session });
         }
         transaction.commit().await?;
         ensure!(!athletes.is_empty(), "nobody is there");
@@ -119,7 +136,7 @@ impl World {
             role: Role::Athlete,
             tier: Tier::Pro,
             generation: 0,
-            session: new_id(),
+            session: athlete.session,
         };
         let token = self.tokens.issue(access, None);
         token.map_err(|error| anyhow::anyhow!("no token: {}", error.in_full()))
