@@ -263,13 +263,15 @@ async fn redis_that_holds_rubbish_is_flushed_slow_or_away_changes_no_answer() {
     let (_fresh, at) = app.another_api().await;
     assert_eq!(all(&athlete.at(&at), &position).await, mine);
     assert_eq!(all(&someone.at(&at), later.position()).await, theirs);
-    // Something that is no text.
-    for key in &keys {
-        redis::cmd("DEL").arg(key).query_async::<()>(&mut connection).await.unwrap();
-        redis::cmd("LPUSH").arg(key).arg("x").query_async::<()>(&mut connection).await.unwrap();
-    }
-    let (_fresh, at) = app.another_api().await;
+    // Something that is no text, for which the others are not given up.
+    let key = &keys[0];
+    redis::cmd("DEL").arg(key).query_async::<()>(&mut connection).await.unwrap();
+    redis::cmd("LPUSH").arg(key).arg("x").query_async::<()>(&mut connection).await.unwrap();
+    let (fresh, at) = app.another_api_with(&[METRICS]).await;
     assert_eq!(all(&athlete.at(&at), &position).await, mine);
+    assert_eq!(all(&someone.at(&at), later.position()).await, theirs);
+    let there = found(&fresh).await;
+    assert!(there["redis"] >= 10.0, "{there:?}");
 
     redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await.unwrap();
     assert_eq!(all(&athlete, &position).await, mine);

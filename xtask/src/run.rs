@@ -33,28 +33,30 @@ struct Program {
     own: &'static [Service],
     /// Whether it runs the product, which it finds beside itself.
     product: bool,
+    /// Whether it has a load generator to send its requests.
+    wrk: bool,
 }
 
 #[rustfmt::skip]
 const PROGRAMS: &[Program] = &[
-    Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false },
-    Program { call: "bench auth", file: "auth", given: &[Postgres, Redis], own: &[], product: true },
-    Program { call: "bench beside", file: "beside", given: &[Postgres], own: &[], product: true },
-    Program { call: "bench http", file: "http", given: &[Postgres, Kafka, Redis], own: &[], product: true },
-    Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false },
-    Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false },
-    Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true },
-    Program { call: "bench replay", file: "replay", given: &[Postgres], own: &[], product: false },
-    Program { call: "bench scale", file: "scale", given: &[Postgres], own: &[], product: true },
-    Program { call: "bench search", file: "search", given: &[Postgres], own: &[], product: false },
-    Program { call: "bench strength", file: "strength", given: &[Postgres], own: &[], product: true },
-    Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true },
-    Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true },
-    Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false },
-    Program { call: "faults replay", file: "faults_replay", given: &[], own: &[Postgres], product: true },
-    Program { call: "fuzz-api", file: "fuzz_api", given: &[Postgres, Redis], own: &[], product: true },
-    Program { call: "oracle", file: "oracle", given: &[Postgres], own: &[], product: true },
-    Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true },
+    Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false, wrk: false },
+    Program { call: "bench auth", file: "auth", given: &[Postgres, Redis], own: &[], product: true, wrk: false },
+    Program { call: "bench beside", file: "beside", given: &[Postgres], own: &[], product: true, wrk: false },
+    Program { call: "bench http", file: "http", given: &[Postgres, Kafka, Redis], own: &[], product: true, wrk: true },
+    Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false, wrk: false },
+    Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false, wrk: false },
+    Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true, wrk: false },
+    Program { call: "bench replay", file: "replay", given: &[Postgres], own: &[], product: false, wrk: false },
+    Program { call: "bench scale", file: "scale", given: &[Postgres], own: &[], product: true, wrk: false },
+    Program { call: "bench search", file: "search", given: &[Postgres], own: &[], product: false, wrk: false },
+    Program { call: "bench strength", file: "strength", given: &[Postgres], own: &[], product: true, wrk: false },
+    Program { call: "bench visible", file: "visible", given: &[Postgres, Kafka], own: &[], product: true, wrk: false },
+    Program { call: "faults fleet", file: "faults_fleet", given: &[], own: &[Postgres, Kafka], product: true, wrk: false },
+    Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false, wrk: false },
+    Program { call: "faults replay", file: "faults_replay", given: &[], own: &[Postgres], product: true, wrk: false },
+    Program { call: "fuzz-api", file: "fuzz_api", given: &[Postgres, Redis], own: &[], product: true, wrk: false },
+    Program { call: "oracle", file: "oracle", given: &[Postgres], own: &[], product: true, wrk: false },
+    Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true, wrk: false },
 ];
 
 /// `cargo xtask up`: becomes `ironledger up --demo`.
@@ -191,7 +193,7 @@ fn on_servers(
     let package = ["-p", "ironledger-benches", "--bin", program.file];
     build(&package)?;
     install(program.own)?;
-    if program.call == "bench http" {
+    if program.wrk {
         install::wrk()?;
     }
     let servers = Session::start(&call.replace(' ', "-"), program.given, settings)?;

@@ -110,6 +110,11 @@ impl Redis {
             .record(began.elapsed());
         let why = match answer {
             Ok(Ok(answer)) => return Some(answer),
+            // It is there, and does not do this: some key holds what is not ours.
+            Ok(Err(error)) if error.code().is_some() => {
+                tracing::warn!(operation = what, %error, "Redis refuses");
+                return None;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer".to_owned(),
         };
