@@ -292,6 +292,9 @@ async fn redis_that_holds_rubbish_is_flushed_slow_or_away_changes_no_answer() {
     assert_eq!(app.errors(), [""; 0]);
 }
 
+/// Between two rounds of who races.
+const BREATH: Duration = Duration::from_millis(40);
+
 /// What one athlete does for a while, looking at it on one process or the other: nothing may be older
 /// than what they did last.
 async fn races(mine: Client, there: Client, until: Instant) -> u32 {
@@ -299,6 +302,8 @@ async fn races(mine: Client, there: Client, until: Instant) -> u32 {
     let workout = mine.start_workout(json!({})).await;
     while Instant::now() < until {
         rounds += 1;
+        // Other tests run beside, some of which wait for what is to come within a quarter of a second.
+        sleep(BREATH).await;
         let weight = 40 + rounds % 200;
         let answer = mine.log_set(&workout, bench(5, weight)).await.expect(201);
         count += 1;
@@ -359,6 +364,7 @@ async fn rights(app: &App, url: &str, until: Instant) -> u32 {
     let mut rounds = 0;
     while Instant::now() < until {
         rounds += 1;
+        sleep(BREATH).await;
         let asked = coach.post("/v1/coaching/clients", json!({ "athlete": id(&client) })).await;
         let invitation = asked.expect(201).data()["invitation"].clone();
         let path = format!("/v1/coaching/coaches/{}", id(&coach));
