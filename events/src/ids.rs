@@ -1,6 +1,6 @@
 //! Who and what an event is about: ids and stream names.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -123,8 +123,9 @@ id! {
 /// An exercise: one of the system library, by its slug, or an athlete's own, by its UUID.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ExerciseId {
-    /// An exercise of the system library, such as `bench-press-barbell`.
-    System(Box<str>),
+    /// An exercise of the system library, such as `bench-press-barbell`. States are copied with every
+    /// command, and their ids with them.
+    System(Arc<str>),
     /// A custom exercise of the owner of the event.
     Custom(Uuid),
 }

@@ -152,6 +152,11 @@ impl Rpe {
         }
     }
 
+    /// The rating times two.
+    pub fn half_points(self) -> u8 {
+        self.half_points
+    }
+
     /// The rating; halves are exact in binary.
     pub fn get(self) -> f64 {
         f64::from(self.half_points) / 2.0

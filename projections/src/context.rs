@@ -1,6 +1,6 @@
 //! What the queries of all read models need.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 
 use log::{Clock, Database, Keys};
 use projector::{NotReached, Progress, Projection};
@@ -15,9 +15,14 @@ use crate::{
 /// How long a query waits for its model to reach the position that the caller asked for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the queries of all read models need.
+/// What the queries of all read models need. A clone is another handle: layers make some for every
+/// request.
 #[derive(Clone)]
-pub struct Context {
+pub struct Context(Arc<Means>);
+
+/// What queries are answered with.
+#[derive(Clone)]
+pub struct Means {
     /// Connections for queries.
     pub pool: PgPool,
     /// Keys of personal data.
@@ -26,7 +31,15 @@ pub struct Context {
     pub clock: Clock,
     /// Answers that may be given again.
     pub(crate) cache: Cache,
-    progress: Arc<HashMap<&'static str, Progress>>,
+    progress: HashMap<&'static str, Progress>,
+}
+
+impl Deref for Context {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.0
+    }
 }
 
 impl Context {
@@ -34,14 +47,15 @@ impl Context {
     pub fn new(database: &Database, keys: Keys, clock: Clock, redis: Option<Redis>) -> Self {
         let elsewhere =
             MODELS.iter().map(|model| (model.schema, Progress::of(database, model.schema)));
-        let progress = Arc::new(elsewhere.collect());
+        let progress = elsewhere.collect();
         let cache = Cache::new(redis);
-        Self { pool: database.pool.clone(), keys, clock, cache, progress }
+        let pool = database.pool.clone();
+        Self(Arc::new(Means { pool, keys, clock, cache, progress }))
     }
 
     /// The same, with models whose projectors run in this process and tell us without a detour.
     pub fn with_progress(mut self, progress: Vec<(&'static str, Progress)>) -> Self {
-        Arc::make_mut(&mut self.progress).extend(progress);
+        Arc::make_mut(&mut self.0).progress.extend(progress);
         self
     }
 

@@ -3,8 +3,8 @@
 use domain::{Totals, body::Bodyweights, library::Library, totals, workout};
 use events::{
     CustomMetric, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
-    MetricKind, Number, Personal, PlannedExercise, RoutineId, SetId, SetKind, Side, TimeZone,
-    Timestamp, Visibility, Weight, WeightUnit, WorkoutDetails, WorkoutId,
+    MetricKind, Number, Personal, PlannedExercise, RoutineId, SetId, SetKind, SetValues, Side,
+    TimeZone, Timestamp, Visibility, Weight, WeightUnit, WorkoutDetails, WorkoutId,
 };
 use rust_decimal::RoundingStrategy;
 use schemars::JsonSchema;
@@ -162,13 +162,11 @@ impl Parts {
     /// exercises that `shown` takes. Notes come in the order of their exercises' first sets, those
     /// without sets at the end.
     pub fn show(self, unit: Option<WeightUnit>, shown: impl Fn(&ExerciseId) -> bool) -> Workout {
-        let counted = self.sets.iter().filter_map(|(set, known)| {
-            let measurement = known.as_ref()?.measurement;
-            let on_its_day = || self.bodyweights.on(set.values.performed_at, self.zone);
-            let bodyweight = if measurement.has_bodyweight() { on_its_day() } else { None };
-            Some((&set.values, measurement, bodyweight))
-        });
-        let totals = totals(counted, self.details.started_at, self.completed_at);
+        let known = self.sets.iter();
+        let known =
+            known.filter_map(|(set, known)| Some((&set.values, known.as_ref()?.measurement)));
+        let times = (self.details.started_at, self.completed_at);
+        let totals = totals_of(known, &self.bodyweights, self.zone, times);
         let mut noted = self.noted;
         noted.retain(|(noted, _)| !noted.is_empty() && shown(&noted.exercise));
         noted.sort_by_cached_key(|(noted, _)| {
@@ -195,6 +193,22 @@ impl Parts {
             sets: sets.map(|(set, known)| show_set(set, known.as_ref(), unit)).collect(),
         }
     }
+}
+
+/// What sets add up to, each with how it is measured, of a workout that went on from one time to the
+/// other.
+pub fn totals_of<'a>(
+    sets: impl Iterator<Item = (&'a SetValues, Measurement)>,
+    bodyweights: &Bodyweights,
+    zone: TimeZone,
+    (started_at, completed_at): (Timestamp, Option<Timestamp>),
+) -> Totals {
+    let counted = sets.map(|(set, measurement)| {
+        let on_its_day = || bodyweights.on(set.performed_at, zone);
+        let bodyweight = if measurement.has_bodyweight() { on_its_day() } else { None };
+        (set, measurement, bodyweight)
+    });
+    totals(counted, started_at, completed_at)
 }
 
 fn show_noted(noted: ExerciseNoted, known: Option<Known>) -> Noted {

@@ -38,6 +38,14 @@ pub(crate) fn target() -> Result<PathBuf> {
 pub(crate) fn cargo<S: AsRef<str>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments.iter().map(AsRef::as_ref));
+    // What the cargo that runs us says of xtask's own package: build scripts look at these names, and
+    // would build again what was built without xtask, and the other way round.
+    let of_xtask = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| of_xtask.iter().any(|one| name.starts_with(one))) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

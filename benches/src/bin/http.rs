@@ -101,7 +101,8 @@ async fn main() -> Result<()> {
         "weight": { "value": 82.5, "unit": "kg" },
     });
     let body = body.to_string();
-    let warm_up = Load { time: Duration::from_secs(2), ..fast };
+    // A broker that has just begun compiles itself as it goes.
+    let warm_up = Load { time: Duration::from_secs(10), ..fast };
     let url = world.app.url().to_owned();
     wrk.send(&url, &begun, &body, warm_up).await?;
     world.caught_up().await?;

@@ -99,7 +99,7 @@ pub fn adopt(
     if let Some(known) = of_library
         && known.kind == theirs.traits.kind
     {
-        return Ok((ExerciseId::System(known.id.clone()), Vec::new()));
+        return Ok((ExerciseId::System((*known.id).into()), Vec::new()));
     }
     let is_free = |name: &str| {
         state.named(name).is_none() && library::Library::system().named(name).is_none()

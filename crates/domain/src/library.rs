@@ -144,7 +144,7 @@ impl Library {
     /// The exercise of an id; custom ones are not in the library.
     pub fn get(&self, id: &ExerciseId) -> Option<&Exercise> {
         match id {
-            ExerciseId::System(slug) => self.by_id.get(slug).map(|at| &self.exercises[*at]),
+            ExerciseId::System(slug) => self.by_id.get(&**slug).map(|at| &self.exercises[*at]),
             ExerciseId::Custom(_) => None,
         }
     }

@@ -35,16 +35,24 @@ pub fn totals<'a>(
     let mut reps = 0;
     let mut volume = Decimal::ZERO;
     let mut exercises: HashSet<&ExerciseId> = HashSet::new();
-    let mut rpes = Vec::new();
+    let mut latest = None;
+    // RPEs are exact in halves.
+    let (mut rated, mut half_points) = (0, 0);
     for (set, kind, bodyweight_kg) in sets.filter(|(set, ..)| set.kind != SetKind::WarmUp) {
         count += 1;
         reps += set.reps.map_or(0, |reps| u64::from(reps.get()));
         volume += volume_kg(set, kind, bodyweight_kg).unwrap_or_default();
-        exercises.insert(&set.exercise);
-        rpes.extend(set.rpe.and_then(|rpe| Decimal::try_from(rpe.get()).ok()));
+        // Sets of one exercise mostly follow each other.
+        if latest.replace(&set.exercise) != Some(&set.exercise) {
+            exercises.insert(&set.exercise);
+        }
+        if let Some(rpe) = set.rpe {
+            rated += 1;
+            half_points += u64::from(rpe.half_points());
+        }
     }
-    let average_rpe = (!rpes.is_empty())
-        .then(|| Number((rpes.iter().sum::<Decimal>() / Decimal::from(rpes.len())).round_dp(2)));
+    let mean = |rated| Decimal::from(half_points) / Decimal::from(2 * rated);
+    let average_rpe = (rated > 0).then(|| Number(mean(rated).round_dp(2)));
     Totals {
         sets: count,
         reps,

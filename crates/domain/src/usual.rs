@@ -56,6 +56,18 @@ impl Usual {
                 || exceeds(said.metres, self.metres))
     }
 
+    /// Whether a set will not be [exceeding](Self::is_exceeded), whatever else is taken in.
+    pub fn covers(&self, set: &SetValues, measurement: Measurement) -> bool {
+        let said = Self::of_values(set, measurement);
+        let covers = |said: Option<Decimal>, known: Option<Decimal>| {
+            said.is_none_or(|said| known.is_some_and(|known| said < known * UNUSUAL))
+        };
+        covers(said.kg, self.kg)
+            && covers(said.reps, self.reps)
+            && covers(said.seconds, self.seconds)
+            && covers(said.metres, self.metres)
+    }
+
     fn of_values(set: &SetValues, measurement: Measurement) -> Self {
         Self::figures(
             measurement,
@@ -134,6 +146,12 @@ mod tests {
         assert!(!usual.is_exceeded(&set(SetKind::Normal, 5, 999), weighed));
         assert!(!usual.is_exceeded(&set(SetKind::WarmUp, 5, 1000), weighed));
         assert!(!usual.is_exceeded(&set(SetKind::Normal, 50, 20), weighed), "light and many");
+
+        assert!(!nothing.covers(&set(SetKind::Normal, 5, 100), weighed), "nothing is known");
+        assert!(usual.covers(&set(SetKind::Normal, 5, 999), weighed));
+        assert!(!usual.covers(&set(SetKind::Normal, 5, 1000), weighed));
+        usual.take(&set(SetKind::Normal, 5, 0), weighed);
+        assert!(usual.covers(&set(SetKind::Normal, 5, 999), weighed), "what is known only grows");
 
         let (alone, assisted) = (Measurement::RepsOnly, Measurement::AssistedBodyweight);
         for measurement in [alone, assisted] {

@@ -1,6 +1,6 @@
 //! The HTTP application: its state, its layers, and serving it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{
@@ -16,7 +16,7 @@ use projections::{Context, MODELS};
 use projector::{Observer, Progress};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tower::util::option_layer;
+use tower::{ServiceBuilder, util::option_layer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, predicate::SizeAbove},
@@ -58,26 +58,51 @@ pub(crate) type Models = Arc<Observer>;
 /// What the billing service signs its notices with.
 pub(crate) struct BillingKey(pub(crate) Vec<u8>);
 
-/// What handlers work with.
-#[derive(Clone, FromRef)]
-pub(crate) struct App {
+/// What handlers work with. A clone is another handle: every layer makes some for every request.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Means>);
+
+/// What the application works with.
+#[derive(Clone)]
+pub(crate) struct Means {
     pub(crate) accounts: Accounts,
     pub(crate) access_log: AccessLog,
     pub(crate) commands: Commands,
     pub(crate) queries: Context,
     pub(crate) models: Models,
-    #[from_ref(skip)]
     pub(crate) billing: Option<Arc<BillingKey>>,
-    #[from_ref(skip)]
     door: Door<Accounts>,
-    #[from_ref(skip)]
     cors: Option<CorsLayer>,
-    #[from_ref(skip)]
     revoking: Revoking,
-    #[from_ref(skip)]
     clock: Clock,
-    #[from_ref(skip)]
     random: Random,
+}
+
+impl Deref for App {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.0
+    }
+}
+
+/// What handlers may take of it.
+macro_rules! parts {
+    ($($name:ident: $part:ty,)*) => {$(
+        impl FromRef<App> for $part {
+            fn from_ref(app: &App) -> Self {
+                app.$name.clone()
+            }
+        }
+    )*};
+}
+
+parts! {
+    accounts: Accounts,
+    access_log: AccessLog,
+    commands: Commands,
+    queries: Context,
+    models: Models,
 }
 
 impl App {
@@ -121,7 +146,7 @@ impl App {
             bypass: around.bypass_key()?,
         });
         let billing = around.billing_key()?;
-        Ok(Self {
+        Ok(Self(Arc::new(Means {
             accounts,
             access_log,
             commands,
@@ -133,7 +158,7 @@ impl App {
             revoking,
             clock,
             random,
-        })
+        })))
     }
 
     /// The application without anything around it, to look at.
@@ -154,7 +179,8 @@ impl App {
 
     /// The same with projectors in this process, whose progress queries can wait for.
     pub(crate) fn with_progress(mut self, progress: Vec<(&'static str, Progress)>) -> Self {
-        self.queries = self.queries.with_progress(progress);
+        let means = Arc::make_mut(&mut self.0);
+        means.queries = means.queries.clone().with_progress(progress);
         self
     }
 
@@ -168,16 +194,18 @@ impl App {
             served: traces::request,
         };
         let (routes, _) = routes::all(self).into_parts();
-        routes
-            .with_state(self.clone())
-            .layer(middleware::from_fn_with_state(self.door.clone(), access::check::<Accounts>))
-            .layer(DefaultBodyLimit::max(BODY_LIMIT))
-            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(option_layer(self.cors.clone()))
-            .layer(middleware::from_fn_with_state(envelope, envelope::wrap))
-            .layer(middleware::from_fn(browsers::guard))
+        // In one, from the outside in: a router puts each layer of its own into a box, and copies
+        // all of those for every request.
+        let layers = ServiceBuilder::new()
             .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_ABOVE)))
+            .layer(middleware::from_fn(browsers::guard))
+            .layer(middleware::from_fn_with_state(envelope, envelope::wrap))
+            .layer(option_layer(self.cors.clone()))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .layer(middleware::from_fn_with_state(self.door.clone(), access::check::<Accounts>));
+        routes.with_state(self.clone()).layer(layers)
     }
 
     /// Serves until told to stop, then finishes what was taken.

@@ -1,7 +1,7 @@
 //! How the state of a workout, as commands have it, becomes what answers show.
 
-use domain::{body::Bodyweights, exercises::Exercises, workout};
-use events::{ExerciseId, TimeZone, WorkoutId};
+use domain::{Totals, body::Bodyweights, exercises::Exercises, library::Library, workout};
+use events::{ExerciseId, Measurement, SetValues, TimeZone, WorkoutId};
 use projections::{
     plans,
     represent::{self, Known, Parts},
@@ -18,8 +18,46 @@ pub(crate) fn has_own(workout: &workout::Workout) -> bool {
     exercises.chain(workout.noted.keys()).any(is_own) || plans::has_own(&workout.plan)
 }
 
-/// The parts of a workout with all its sets, without bodyweights.
-pub(crate) fn parts(id: WorkoutId, workout: workout::Workout, own: Option<&Exercises>) -> Parts {
+/// Whether the bodyweight of the day is part of what was lifted in some set.
+pub(crate) fn weighs(workout: &workout::Workout, own: Option<&Exercises>) -> bool {
+    measured(workout, own).any(|(_, measurement)| measurement.has_bodyweight())
+}
+
+/// What the sets of a workout add up to.
+pub(crate) fn totals(
+    workout: &workout::Workout,
+    own: Option<&Exercises>,
+    (bodyweights, zone): &(Bodyweights, TimeZone),
+) -> Totals {
+    let times = (workout.details.started_at, workout.completed_at);
+    represent::totals_of(measured(workout, own), bodyweights, *zone, times)
+}
+
+/// The sets of exercises that there are, and how they are measured.
+fn measured<'a>(
+    workout: &'a workout::Workout,
+    own: Option<&'a Exercises>,
+) -> impl Iterator<Item = (&'a SetValues, Measurement)> {
+    // Sets of one exercise mostly follow each other.
+    let mut latest: Option<(&ExerciseId, Option<Measurement>)> = None;
+    workout.sets.iter().filter_map(move |set| {
+        let exercise = &set.values.exercise;
+        let known = match latest {
+            Some((latest, known)) if latest == exercise => known,
+            _ => measurement(exercise, own),
+        };
+        latest = Some((exercise, known));
+        Some((&set.values, known?))
+    })
+}
+
+/// The parts of a workout with all its sets.
+pub(crate) fn parts(
+    id: WorkoutId,
+    workout: workout::Workout,
+    own: Option<&Exercises>,
+    (bodyweights, zone): (Bodyweights, TimeZone),
+) -> Parts {
     let sets = workout.sets.into_iter().map(|set| {
         let known = known(&set.values.exercise, own);
         (set, known)
@@ -44,8 +82,8 @@ pub(crate) fn parts(id: WorkoutId, workout: workout::Workout, own: Option<&Exerc
         plan: plan.collect(),
         sets: sets.collect(),
         noted: noted.collect(),
-        bodyweights: Bodyweights::default(),
-        zone: TimeZone::UTC,
+        bodyweights,
+        zone,
     }
 }
 
@@ -61,4 +99,12 @@ pub(crate) fn known(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Kn
         let exercise = own?.get(id)?;
         Some(Known { name: exercise.name.clone(), measurement: exercise.traits.kind })
     })
+}
+
+/// How an exercise is measured.
+fn measurement(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Measurement> {
+    match exercise {
+        ExerciseId::Custom(id) => Some(own?.get(*id)?.traits.kind),
+        system => Some(Library::system().get(system)?.kind),
+    }
 }

@@ -10,7 +10,7 @@ use log::{
     Shares,
     kafka::{self, Consumer, Foreign, Kafka, Received},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -21,6 +21,10 @@ use crate::{
 
 /// Most events of one partition in one batch.
 const BATCH: usize = 500;
+
+/// Between two batches that are not full: under load more events come together then, and a commit
+/// costs the same. After a pause of that length the first goes at once.
+const BREATH: Duration = Duration::from_millis(15);
 
 /// Readers look for themselves so often, whether or not somebody woke them.
 const POLL: Duration = Duration::from_millis(500);
@@ -65,6 +69,7 @@ impl<P: Projection> Projector<P> {
         let mut renewed: Option<Instant> = None;
         while !stop.is_cancelled() {
             changes.mark_unchanged();
+            let began = Instant::now();
             let step = async {
                 // Again and again, since the log may get more partitions.
                 if is_due(prepared, PREPARE) {
@@ -93,6 +98,9 @@ impl<P: Projection> Projector<P> {
                         tokio::select! {
                             () = stop.cancelled() => break,
                             _ = timeout(POLL, changes.changed()) => {}
+                        }
+                        if count > 0 {
+                            or_stop(&stop, sleep_until(began + BREATH)).await;
                         }
                     }
                 }
@@ -143,6 +151,7 @@ impl<P: Projection> Projector<P> {
         let mut net = Net::default();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ready = Instant::now();
         while !stop.is_cancelled() {
             let step = async {
                 // Partitions may be ours before the tables are there.
@@ -171,9 +180,13 @@ impl<P: Projection> Projector<P> {
                         net.alone = net.owned.is_empty().then(Instant::now);
                     }
                     _ = look.tick() => self.look(&mut net, &shares).await?,
-                    records = consumer.next(), if net.behind.is_empty() => {
+                    records = next(&mut consumer, ready), if net.behind.is_empty() => {
                         goes_on = records.is_some();
-                        self.receive(&consumer, records.unwrap_or_default(), &mut net).await?;
+                        let records = records.unwrap_or_default();
+                        if records.len() < BATCH {
+                            ready = Instant::now() + BREATH;
+                        }
+                        self.receive(&consumer, records, &mut net).await?;
                     }
                     () = std::future::ready(()), if !net.behind.is_empty() => {}
                 }
@@ -269,6 +282,12 @@ impl<P: Projection> Projector<P> {
         }
         Ok(())
     }
+}
+
+/// What Kafka brings, not before a time.
+async fn next(consumer: &mut Consumer, ready: Instant) -> Option<Vec<Received>> {
+    sleep_until(ready).await;
+    consumer.next().await
 }
 
 fn is_due(last: Option<Instant>, every: Duration) -> bool {

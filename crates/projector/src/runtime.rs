@@ -91,7 +91,8 @@ impl Error {
         error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53100")
     }
 
-    /// Whether Postgres is away: gone, starting, stopping, or out of connections.
+    /// Whether Postgres is away: gone, starting, stopping, out of connections, or done with one that
+    /// kept a transaction open for too long.
     pub fn is_outage(&self) -> bool {
         let error = match self {
             Self::Database(error) | Self::Log(ReadError::Database(error)) => error,
@@ -100,7 +101,7 @@ impl Error {
         match error {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
             sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                ["08", "57P0", "53300"].iter().any(|class| code.starts_with(class))
+                ["08", "57P0", "25P03", "53300"].iter().any(|class| code.starts_with(class))
             }),
             _ => false,
         }

@@ -142,12 +142,12 @@ struct Visit {
     rule: Option<&'static Rule>,
     /// The methods of the path, where it is none of them.
     allowed: Vec<Method>,
-    route: String,
+    method: Method,
+    path: Option<MatchedPath>,
     address: Option<IpAddr>,
     /// The athlete whose affairs an admin asks about.
     about: Option<Uuid>,
     lifted: bool,
-    is_matched: bool,
     info: RequestInfo,
     is_reading: bool,
 }
@@ -170,15 +170,22 @@ impl Visit {
         });
         Self {
             rule,
-            allowed: rules.iter().map(|rule| rule.method.clone()).collect(),
-            route: format!("{method} {}", path.map_or("unmatched", MatchedPath::as_str)),
+            allowed: match rule {
+                Some(_) => Vec::new(),
+                None => rules.iter().map(|rule| rule.method.clone()).collect(),
+            },
+            method: method.clone(),
+            path: path.cloned(),
             address: address::client(request.headers(), request.extensions(), door.hops),
             about,
             lifted,
-            is_matched: path.is_some(),
             info: request.extensions().get().cloned().unwrap_or_default(),
             is_reading: *asked == Method::GET,
         }
+    }
+
+    fn route(&self) -> String {
+        format!("{} {}", self.method, self.path.as_ref().map_or("unmatched", MatchedPath::as_str))
     }
 
     fn seen(&self, what: What, caller: Option<&Caller>, error: Option<&Error>) -> Seen {
@@ -187,7 +194,7 @@ impl Visit {
             actor: caller.map(|caller| caller.actor),
             what,
             credential: caller.map(|caller| caller.credential),
-            route: self.route.clone(),
+            route: self.route(),
             status: error.map(|error| error.status.as_u16()),
             address: self.address,
             device: self.info.device.clone(),
@@ -211,12 +218,12 @@ impl<D: Directory> Inner<D> {
     ) -> Result<Option<Caller>, Error> {
         let Some(rule) = visit.rule else {
             self.take_anonymous(visit, left).await?;
-            return match (visit.is_matched, visit.allowed.is_empty()) {
+            return match (visit.path.is_some(), visit.allowed.is_empty()) {
                 // What is no route answers as such.
                 (false, _) => Ok(None),
                 (true, false) => Err(Error::method_not_allowed()),
                 (true, true) => {
-                    Err(Error::internal(format!("{} is in no table of permissions", visit.route)))
+                    Err(Error::internal(format!("{} is in no table of permissions", visit.route())))
                 }
             };
         };

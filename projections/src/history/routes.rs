@@ -146,7 +146,7 @@ async fn matching(
         trains && named(&exercise.name)
     });
     let mut found: HashSet<ExerciseId> =
-        library.map(|exercise| ExerciseId::System(exercise.id.clone())).collect();
+        library.map(|exercise| ExerciseId::System((*exercise.id).into())).collect();
     let custom = custom_exercises::<History>(context, owner).await?;
     let own = custom.into_iter().filter(|(_, exercise)| {
         muscle.is_none_or(|muscle| exercise.trains(muscle))

@@ -171,7 +171,11 @@ impl Workout {
     ) -> bool {
         let Some(measurement) = measurement else { return false };
         let others = self.sets.iter().filter(|set| set.id != id && !set.unusual);
-        for other in others.filter(|set| set.values.exercise == values.exercise) {
+        // The sets before are mostly like this one: few of a long workout need to be looked at.
+        for other in others.rev().filter(|set| set.values.exercise == values.exercise) {
+            if usual.covers(values, measurement) {
+                return false;
+            }
             usual.take(&other.values, measurement);
         }
         usual.is_exceeded(values, measurement)

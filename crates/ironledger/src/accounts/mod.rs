@@ -14,7 +14,7 @@ mod revoking;
 mod sessions;
 mod usernames;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use domain::account::Standing;
 use events::{AthleteId, Partition};
@@ -43,9 +43,12 @@ use passwords::Hasher;
 /// Forgotten passwords that are looked for at the same time.
 const FORGETTING: usize = 64;
 
-/// Accounts, their passwords, sessions and keys.
+/// Accounts, their passwords, sessions and keys. A clone is another handle: every request has some.
 #[derive(Clone)]
-pub(crate) struct Accounts {
+pub(crate) struct Accounts(Arc<Means>);
+
+/// What accounts work with.
+pub(crate) struct Means {
     pool: PgPool,
     commands: Commands,
     tokens: Tokens,
@@ -58,11 +61,11 @@ pub(crate) struct Accounts {
     known_keys: KnownKeys,
     /// Forgotten passwords that are looked for at the same time.
     forgetting: Arc<Semaphore>,
-    csrf_keys: Arc<Vec<[u8; 32]>>,
-    partitions: Arc<OnceCell<Vec<Partition>>>,
+    csrf_keys: Vec<[u8; 32]>,
+    partitions: OnceCell<Vec<Partition>>,
 }
 
-/// What accounts work with.
+/// What accounts are made with.
 pub(crate) struct With {
     pub(crate) pool: PgPool,
     pub(crate) commands: Commands,
@@ -130,9 +133,17 @@ impl Arrival {
     }
 }
 
+impl Deref for Accounts {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.0
+    }
+}
+
 impl Accounts {
     pub(crate) fn new(with: With) -> Self {
-        Self {
+        Self(Arc::new(Means {
             pool: with.pool,
             hasher: Hasher::new(with.commands.random.clone()),
             commands: with.commands,
@@ -144,9 +155,9 @@ impl Accounts {
             issuers: with.issuers,
             known_keys: KnownKeys::default(),
             forgetting: Arc::new(Semaphore::new(FORGETTING)),
-            csrf_keys: Arc::new(sessions::csrf_keys(&with.token_keys)),
-            partitions: Arc::default(),
-        }
+            csrf_keys: sessions::csrf_keys(&with.token_keys),
+            partitions: OnceCell::new(),
+        }))
     }
 
     /// The account of an address, without a password: for who runs the place.

@@ -271,8 +271,7 @@ fn seen(
             serde_json::to_value(set)
         }
         None => {
-            let mut parts = shown::parts(id, state.clone(), own);
-            (parts.bodyweights, parts.zone) = weighed.clone();
+            let parts = shown::parts(id, state.clone(), own, weighed.clone());
             serde_json::to_value(parts.show(None, |_| true))
         }
     };

@@ -15,7 +15,7 @@ mod streams;
 mod usual;
 mod workouts;
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use domain::Rejection;
 use events::{
@@ -36,9 +36,12 @@ pub(crate) use usual::Usuals;
 /// How often a command is decided again because somebody was faster.
 const ATTEMPTS: usize = 32;
 
-/// Carries out commands.
+/// Carries out commands. A clone is another handle: every request has some.
 #[derive(Clone)]
-pub(crate) struct Commands {
+pub(crate) struct Commands(Arc<Means>);
+
+/// What commands are carried out with.
+pub(crate) struct Means {
     pub(crate) log: Log,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -132,9 +135,17 @@ impl<S> Failure<S> {
     }
 }
 
+impl Deref for Commands {
+    type Target = Means;
+
+    fn deref(&self) -> &Means {
+        &self.0
+    }
+}
+
 impl Commands {
     pub(crate) fn new(log: Log, usuals: Usuals, clock: Clock, random: Random) -> Self {
-        Self {
+        Self(Arc::new(Means {
             workouts: Streams::new(log.clone(), 20_000),
             exercises: Streams::new(log.clone(), 20_000),
             profiles: Streams::new(log.clone(), 20_000),
@@ -148,7 +159,7 @@ impl Commands {
             log,
             clock,
             random,
-        }
+        }))
     }
 
     /// The client-made id of a command and a keyed hash of what it says.
@@ -220,7 +231,7 @@ impl Commands {
                             // Where it will be, the log adds.
                             let (epoch, position) = (loaded.epoch, loaded.position);
                             let appended = Appended { epoch, partition, position };
-                            let next = loaded.advanced(&events, client, &appended);
+                            let next = (*loaded).clone().advanced(&events, client, &appended);
                             let answer = KeptAnswer::from(&show(Arc::new(next)).await?);
                             let answer = serde_json::to_vec(&answer).map_err(Error::internal)?;
                             Some(Keep { key: key.key, answer })
@@ -250,8 +261,9 @@ impl Commands {
                             if let Some(key) = &origin.key {
                                 key.is_kept();
                             }
-                            let next = loaded.advanced(&events, client, &appended);
-                            let next = streams.keep(owner, stream, next).await;
+                            let next =
+                                streams.advance(owner, stream, loaded, &events, client, &appended);
+                            let next = next.await;
                             return answered(&next, show(next.clone())).await;
                         }
                         Err(AppendError::Conflict { stream: there, .. }) if there != stream => {

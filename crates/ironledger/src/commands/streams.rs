@@ -1,6 +1,10 @@
 //! The state of streams for deciding: a bounded cache before the log.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as Lock, MutexGuard as Locked, PoisonError},
+    time::Duration,
+};
 
 use events::{AthleteId, Epoch, Event, Partition, Position, Stream, Version};
 use log::{Appended, ClientId, Log, Positions};
@@ -58,19 +62,18 @@ impl<S: State> Loaded<S> {
 
     /// The stream after events that were just appended.
     pub(super) fn advanced(
-        &self,
+        mut self,
         events: &[Event],
         client: Option<ClientId>,
         appended: &Appended,
     ) -> Self {
-        let mut next = self.clone();
-        next.epoch = appended.epoch;
-        next.position = appended.position;
+        self.epoch = appended.epoch;
+        self.position = appended.position;
         for (index, event) in events.iter().enumerate() {
             let client = client.filter(|_| index == 0);
-            next.take(event, client.map(|client| (client.id, client.fingerprint)));
+            self.take(event, client.map(|client| (client.id, client.fingerprint)));
         }
-        next
+        self
     }
 
     fn take(&mut self, event: &Event, client: Option<(Option<Uuid>, [u8; 16])>) {
@@ -86,8 +89,17 @@ impl<S: State> Loaded<S> {
 #[derive(Clone)]
 pub(crate) struct Streams<S> {
     log: Log,
-    cache: Cache<(AthleteId, Stream), Arc<Loaded<S>>>,
+    cache: Cache<(AthleteId, Stream), Arc<Slot<S>>>,
     turns: Arc<[Mutex<()>]>,
+}
+
+/// Where a state is kept.
+struct Slot<S>(Lock<Option<Arc<Loaded<S>>>>);
+
+impl<S> Slot<S> {
+    fn lock(&self) -> Locked<'_, Option<Arc<Loaded<S>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Streams that have the same lock wait for each other, which costs them time only.
@@ -131,7 +143,8 @@ impl<S: State> Streams<S> {
         partition: Partition,
         stream: Stream,
     ) -> Result<(Arc<Loaded<S>>, bool), Error> {
-        if let Some(loaded) = self.cache.get(&(owner, stream)).await {
+        let slot = self.cache.get(&(owner, stream)).await;
+        if let Some(loaded) = slot.and_then(|slot| slot.lock().clone()) {
             return Ok((loaded, false));
         }
         let empty = Loaded::empty(self.log.reader().epoch().await.map_err(unreadable)?, partition);
@@ -166,18 +179,40 @@ impl<S: State> Streams<S> {
         Ok(Arc::new(then.unwrap_or(empty)))
     }
 
-    /// Keeps a state, unless a later one is kept already.
-    pub(super) async fn keep(
+    /// The stream after events that were just appended to what `known` is, which is kept.
+    pub(super) async fn advance(
         &self,
         owner: AthleteId,
         stream: Stream,
-        loaded: Loaded<S>,
+        known: Arc<Loaded<S>>,
+        events: &[Event],
+        client: Option<ClientId>,
+        appended: &Appended,
     ) -> Arc<Loaded<S>> {
+        let Some(slot) = self.cache.get(&(owner, stream)).await else {
+            let next = Arc::unwrap_or_clone(known).advanced(events, client, appended);
+            return self.keep(owner, stream, next).await;
+        };
+        let mut kept = slot.lock();
+        // A state that nobody else holds goes on as it is: long workouts need not be copied then.
+        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &known)) {
+            *kept = None;
+        }
+        let next = Arc::new(Arc::unwrap_or_clone(known).advanced(events, client, appended));
+        replace(&mut kept, &next);
+        next
+    }
+
+    /// Keeps a state, unless a later one is kept already.
+    async fn keep(&self, owner: AthleteId, stream: Stream, loaded: Loaded<S>) -> Arc<Loaded<S>> {
         let loaded = Arc::new(loaded);
         if loaded.version > Version(0) {
-            let known = self.cache.get(&(owner, stream)).await;
-            if known.is_none_or(|known| known.version <= loaded.version) {
-                self.cache.insert((owner, stream), loaded.clone()).await;
+            match self.cache.get(&(owner, stream)).await {
+                Some(slot) => replace(&mut slot.lock(), &loaded),
+                None => {
+                    let slot = Slot(Lock::new(Some(loaded.clone())));
+                    self.cache.insert((owner, stream), Arc::new(slot)).await;
+                }
             }
         }
         loaded
@@ -214,5 +249,12 @@ impl<S: State> Streams<S> {
             next.take(&recorded.event, client);
         }
         Ok(Some(next))
+    }
+}
+
+/// Of two states of a stream, the later one is kept.
+fn replace<S>(kept: &mut Option<Arc<Loaded<S>>>, next: &Arc<Loaded<S>>) {
+    if kept.as_ref().is_none_or(|kept| kept.version <= next.version) {
+        *kept = Some(next.clone());
     }
 }

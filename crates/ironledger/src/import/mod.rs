@@ -251,7 +251,7 @@ async fn exercises(
     let mut found = Exercises::new();
     for (name, sets) in rows {
         if let Some(exercise) = Library::system().exported_as(format, &name) {
-            found.insert(name, Ok(ExerciseId::System(exercise.id.clone())));
+            found.insert(name, Ok(ExerciseId::System((*exercise.id).into())));
             continue;
         }
         if let Some((id, _)) = own.state.as_ref().and_then(|state| state.named(&name)) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Totals, workout::Workout};
-use events::{ExerciseId, SetId, WeightUnit, WorkoutId};
+use domain::{Totals, body::Bodyweights, exercises::Exercises, workout::Workout};
+use events::{ExerciseId, SetId, TimeZone, WeightUnit, WorkoutId};
 use projections::represent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -230,11 +230,13 @@ async fn one_set(
     set: SetId,
     loaded: Arc<Loaded<Workout>>,
 ) -> Result<Answer<SetAnswer>, Error> {
-    let workout = represented(commands, origin, id, &loaded, None).await?;
-    let workout = workout.ok_or_else(|| Error::not_found("workout"))?;
+    // Not of the whole workout as it is shown: this is what is asked most, and sets are many.
+    let workout = loaded.state.as_ref().ok_or_else(|| Error::not_found("workout"))?;
+    let beside = Beside::of(commands, origin, workout).await?;
+    let totals = shown::totals(workout, beside.own(), &beside.weighed);
     let answer = SetAnswer {
-        workout: Standing { id, status: workout.status, totals: workout.totals },
-        set: workout.sets.into_iter().find(|shown| shown.id == set),
+        set: workout.set(set).map(|set| shown::set(set.clone(), beside.own())),
+        workout: Standing { id, status: represent::status(workout.status), totals },
     };
     Ok(Answer::ok(&answer)?.version(loaded.version))
 }
@@ -262,12 +264,29 @@ async fn represented(
     unit: Option<WeightUnit>,
 ) -> Result<Option<represent::Workout>, Error> {
     let Some(workout) = loaded.state.clone() else { return Ok(None) };
-    let own =
-        if shown::has_own(&workout) { Some(commands.own_exercises(origin).await?) } else { None };
-    let own = own.as_ref().and_then(|own| own.state.as_ref());
-    let mut parts = shown::parts(id, workout, own);
-    if parts.weighs() {
-        (parts.bodyweights, parts.zone) = commands.bodyweights(origin).await?;
-    }
+    let beside = Beside::of(commands, origin, &workout).await?;
+    let parts = shown::parts(id, workout, beside.own(), beside.weighed.clone());
     Ok(Some(parts.show(unit, |_| true)))
+}
+
+/// What it takes to show a workout beside its own stream, where it takes that.
+struct Beside {
+    own: Option<Arc<Loaded<Exercises>>>,
+    weighed: (Bodyweights, TimeZone),
+}
+
+impl Beside {
+    async fn of(commands: &Commands, origin: &Origin, workout: &Workout) -> Result<Self, Error> {
+        let has_own = shown::has_own(workout);
+        let own = if has_own { Some(commands.own_exercises(origin).await?) } else { None };
+        let mut beside = Self { own, weighed: (Bodyweights::default(), TimeZone::UTC) };
+        if shown::weighs(workout, beside.own()) {
+            beside.weighed = commands.bodyweights(origin).await?;
+        }
+        Ok(beside)
+    }
+
+    fn own(&self) -> Option<&Exercises> {
+        self.own.as_ref()?.state.as_ref()
+    }
 }

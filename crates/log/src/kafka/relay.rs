@@ -16,7 +16,7 @@ use std::{future::Future, time::Duration};
 
 use events::{Epoch, Partition, Position};
 use rdkafka::error::KafkaError;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -36,6 +36,10 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// The log is looked at so often, whether or not somebody woke us.
 const POLL: Duration = Duration::from_millis(200);
+
+/// Between two pages that are not full: under load more events come together then, for us and for
+/// everybody who reads them. After a pause of that length the first goes at once.
+const BREATH: Duration = Duration::from_millis(15);
 
 /// What Kafka has acknowledged is noted so often. A crash in between costs a look at the topic.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -211,6 +215,7 @@ impl Relay {
                 return Err(RelayError::NotLeading);
             }
             appended.mark_unchanged();
+            let began = Instant::now();
             let sent = leader.step().await?;
             // Not more often: a note is a commit, and the next events would wait for it.
             if settled.elapsed() >= SETTLE {
@@ -228,6 +233,9 @@ impl Relay {
                     () = stop.cancelled() => {}
                     _ = appended.changed() => {}
                     () = sleep(look) => {}
+                }
+                if sent > 0 {
+                    or_stop(stop, sleep_until(began + BREATH)).await;
                 }
             }
         }
