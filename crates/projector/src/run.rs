@@ -22,9 +22,13 @@ use crate::{
 /// Most events of one partition in one batch.
 const BATCH: usize = 500;
 
-/// Between two batches that are not full: under load more events come together then, and a commit
-/// costs the same. After a pause of that length the first goes at once.
-const BREATH: Duration = Duration::from_millis(15);
+/// After a batch that is not full a projector rests so many times as long as the batch took: under
+/// load more events come together then, and most of what a batch costs it costs once. After a pause
+/// of that length the next goes at once.
+const RESTS: u32 = 4;
+
+/// It rests that long at most, since somebody may wait for what came meanwhile.
+const LONGEST_REST: Duration = Duration::from_millis(40);
 
 /// Readers look for themselves so often, whether or not somebody woke them.
 const POLL: Duration = Duration::from_millis(500);
@@ -93,6 +97,7 @@ impl<P: Projection> Projector<P> {
             match step.await {
                 Ok(count) => {
                     trouble.over().await;
+                    let rest = rested(began);
                     // With a full page there is more; else who appends wakes us.
                     if count < BATCH {
                         tokio::select! {
@@ -100,7 +105,7 @@ impl<P: Projection> Projector<P> {
                             _ = timeout(POLL, changes.changed()) => {}
                         }
                         if count > 0 {
-                            or_stop(&stop, sleep_until(began + BREATH)).await;
+                            or_stop(&stop, sleep_until(rest)).await;
                         }
                     }
                 }
@@ -183,10 +188,9 @@ impl<P: Projection> Projector<P> {
                     records = next(&mut consumer, ready), if net.behind.is_empty() => {
                         goes_on = records.is_some();
                         let records = records.unwrap_or_default();
-                        if records.len() < BATCH {
-                            ready = Instant::now() + BREATH;
-                        }
+                        let (began, is_full) = (Instant::now(), records.len() >= BATCH);
                         self.receive(&consumer, records, &mut net).await?;
+                        ready = if is_full { began } else { rested(began) };
                     }
                     () = std::future::ready(()), if !net.behind.is_empty() => {}
                 }
@@ -282,6 +286,11 @@ impl<P: Projection> Projector<P> {
         }
         Ok(())
     }
+}
+
+/// Until when to rest after a batch that began at a time and is done.
+fn rested(began: Instant) -> Instant {
+    Instant::now() + (began.elapsed() * RESTS).min(LONGEST_REST)
 }
 
 /// What Kafka brings, not before a time.

@@ -37,9 +37,9 @@ const ASK: Duration = Duration::from_millis(500);
 /// The log is looked at so often, whether or not somebody woke us.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Between two pages that are not full: under load more events come together then, for us and for
-/// everybody who reads them. After a pause of that length the first goes at once.
-const BREATH: Duration = Duration::from_millis(15);
+/// From one page that is not full to the next: under load more events come together then, for us and
+/// for everybody who reads them. After a pause of that length the first goes at once.
+const BREATH: Duration = Duration::from_millis(25);
 
 /// What Kafka has acknowledged is noted so often. A crash in between costs a look at the topic.
 const SETTLE: Duration = Duration::from_millis(200);
