@@ -33,7 +33,9 @@ impl Product {
         let of_kafka = kafka.as_ref().map(Kafka::environment);
         let start = |arguments: &[&str], url: &str| {
             let of_kafka = of_kafka.iter().flatten().copied();
-            let environment: Vec<_> = [("DATABASE_URL", url)].into_iter().chain(of_kafka).collect();
+            // Strength opens bodyweights.
+            let own = [("DATABASE_URL", url), ("IRONLEDGER_MASTER_KEY", MASTER_KEY)];
+            let environment: Vec<_> = own.into_iter().chain(of_kafka).collect();
             Process::start(binary, arguments, &environment)
         };
         let relay = of_kafka.map(|_| start(&["relay"], &database.relay_url()));
