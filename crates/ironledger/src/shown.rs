@@ -101,8 +101,8 @@ pub(crate) fn known(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Kn
     })
 }
 
-/// How an exercise is measured.
-fn measurement(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Measurement> {
+/// How sets of an exercise are measured; `None` when there is no such exercise.
+pub(crate) fn measurement(exercise: &ExerciseId, own: Option<&Exercises>) -> Option<Measurement> {
     match exercise {
         ExerciseId::Custom(id) => Some(own?.get(*id)?.traits.kind),
         system => Some(Library::system().get(system)?.kind),

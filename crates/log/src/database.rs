@@ -36,7 +36,8 @@ impl Database {
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "10s"),
-            // Of long values, such as a year of one exercise: a third of the work of pglz.
+            // Of long values, such as a year of one exercise: pglz was 6 % of all processors' work under
+            // load. A Postgres that was built without lz4 refuses the connection.
             ("default_toast_compression", "lz4"),
         ]);
         let options = options.log_slow_statements(LevelFilter::Warn, SLOW);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use domain::{exercises, library::Library};
+use domain::exercises;
 use events::{
     CustomExerciseId, Equipment, Event, ExerciseId, ExerciseTraits, Measurement, Muscle, Stream,
     Text,
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use web::{Answer, Detail, Error};
 
 use super::{Commands, Failure, Loaded, Origin, State};
+use crate::shown;
 
 impl State for exercises::Exercises {
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -140,12 +141,6 @@ pub(super) struct Measurements(Option<Arc<Loaded<exercises::Exercises>>>);
 impl Measurements {
     /// How sets of an exercise are measured; `None` when there is no such exercise.
     pub(super) fn of(&self, id: &ExerciseId) -> Option<Measurement> {
-        match id {
-            ExerciseId::System(_) => Library::system().get(id).map(|exercise| exercise.kind),
-            ExerciseId::Custom(id) => {
-                let state = self.0.as_ref()?.state.as_ref()?;
-                state.get(*id).map(|exercise| exercise.traits.kind)
-            }
-        }
+        shown::measurement(id, self.0.as_ref().and_then(|own| own.state.as_ref()))
     }
 }
