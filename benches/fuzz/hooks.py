@@ -25,6 +25,10 @@ THROWAWAY = CALLER["throwaway"]
 
 EXERCISES = ["bench-press-barbell", "plank", "pull-up", "running", "squat-barbell"]
 OFFSETS = ["Z", "+01:00", "-03:30"]
+OF_OTHERS = {
+    f"/v1/athletes/{{athlete}}/{what}"
+    for what in ("follow", "followers", "following", "posts", "relation")
+}
 
 
 def uuid7(number: int) -> str:
@@ -118,6 +122,19 @@ def name_what_is_there(case):
         names["athlete"] = THERE["other"]
         if "routine" in names:
             names["routine"] = THERE["public_routine"]
+    if path in OF_OTHERS:
+        names["athlete"] = THERE["other"]
+    if path == "/v1/athletes/{athlete}/block":
+        names["athlete"] = THERE["scapegoat"]
+    if "username" in names:
+        names["username"] = THERE["other_name"]
+    if "content" in names:
+        names["content"] = THERE["scapegoat_post"]
+    for what in ("post", "comment"):
+        if what in names:
+            # Only one's own can be changed.
+            own = case.method == "PATCH" and what in THERE
+            names[what] = THERE[what if own else f"public_{what}"]
     for beginning, what in (
         ("/v1/workouts/{id}", "workout"),
         ("/v1/audit/workouts/{id}", "workout"),
@@ -223,7 +240,11 @@ BEYOND = re.compile(
             "can be given once the workout is completed",
             "must not be given: free does not end",
             "must be given, here or in the cookie",
-            "must be given, or (athlete|username, and not both)",
+            "must be given, or (athlete|(athlete|username), and not both)",
+            "is the workout's: change it there",
+            "must not be given: nobody is suspended",
+            "must not be hidden: the report is of an athlete",
+            "must lie in the future",
             "must not be a name of the house",
             r"must have (at most \d+ sets|notes on at most \d+ exercises) in all",
             "must be one that is configured",

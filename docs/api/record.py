@@ -66,6 +66,7 @@ class Story:
         self.ana_tidies_up()
         self.carla_likes_what_ana_does()
         self.bruno_coaches()
+        self.ana_and_carla_meet()
         self.somebody_looks_after_it_all()
         self.carla_signs_in_by_an_issuer()
         self.ana_leaves()
@@ -369,6 +370,60 @@ class Story:
         self.ask("coaching_leave", ana, athlete=bruno.id)
         self.ask("coaching_invite", bruno, {"athlete": self.carla.id})
         self.ask("coaching_dismiss", bruno, athlete=self.carla.id)
+
+    def ana_and_carla_meet(self):
+        ana, carla, root = self.ana, self.carla, self.root
+        change = {"username": "carla.c", "name": "Carla", "privacy": {"private_profile": True}}
+        self.ask("athletes_change", carla, change)
+        self.ask("people_find", ana, q="carla")
+        self.ask("people_follow", ana, athlete=carla.id)
+        self.ask("people_requested", ana)
+        request = self.ask("people_requests", carla)["data"][0]["follow"]
+        self.ask("people_accept", carla, {"follow": request}, athlete=ana.id)
+        self.ask("people_follow", carla, athlete=ana.id)
+        self.ask("people_followers", carla, athlete=ana.id)
+        self.ask("people_following", carla, athlete=ana.id)
+        self.ask("people_relation", carla, athlete=ana.id)
+        self.ask("people_profile", carla, username="ana.lifts")
+
+        shared = self.ask("posts_share", ana, {"text": "Best bench of the year"}, id=self.workout)
+        workout = shared["data"]["id"]
+        self.ask("posts_show", carla, post=workout)
+        self.ask("posts_workout", carla, athlete=ana.id, workout=self.workout)
+        text = {"text": "Rest day", "visibility": "followers"}
+        text = self.ask("posts_publish", ana, text)["data"]["id"]
+        self.ask("posts_edit", ana, {"text": "Rest day, finally"}, post=text)
+        self.ask("feed", carla, limit=1)
+        self.ask("posts_of_athlete", carla, athlete=ana.id, limit=1)
+        self.ask("posts_like", carla, post=workout)
+        self.ask("posts_likes", ana, post=workout)
+        comment = self.ask("posts_comment", carla, {"text": "Strong"}, post=workout)["data"]["id"]
+        self.ask("posts_edit_comment", carla, {"text": "Very strong"}, comment=comment)
+        self.ask("posts_like_comment", ana, comment=comment)
+        self.ask("posts_comments", ana, post=workout)
+        self.ask("posts_comment_likes", carla, comment=comment)
+        self.ask("posts_unlike_comment", ana, comment=comment)
+        self.ask("posts_unlike", carla, post=workout)
+
+        report = {"content": comment, "reason": "spam", "text": "Says it to everybody"}
+        report = self.ask("moderation_report", ana, report)["data"]["id"]
+        self.ask("moderation_queue", root)
+        found = {"athlete": ana.id, "report": report}
+        self.ask("moderation_resolve", root, {"outcome": "dismissed"}, **found)
+        self.ask("moderation_hide", root, content=comment)
+        self.ask("moderation_restore", root, content=comment)
+        until = {"until": self.ago(days=-7)}
+        self.ask("moderation_suspend", root, until, athlete=carla.id)
+        self.ask("moderation_lift", root, athlete=carla.id)
+
+        self.ask("posts_delete_comment", carla, comment=comment)
+        self.ask("posts_delete", ana, post=text)
+        self.ask("posts_unshare", ana, id=self.workout)
+        self.ask("people_unfollow", ana, athlete=carla.id)
+        self.ask("people_remove_follower", ana, athlete=carla.id)
+        self.ask("people_block", ana, athlete=carla.id)
+        self.ask("people_blocks", ana)
+        self.ask("people_unblock", ana, athlete=carla.id)
 
     def somebody_looks_after_it_all(self):
         ana, root = self.ana, self.root

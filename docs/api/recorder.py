@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import time
+import uuid
 from bisect import bisect
 from datetime import date, datetime, timedelta, timezone
 from urllib.error import HTTPError
@@ -25,6 +26,8 @@ HEAD = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # What is made at random, by how it looks: access token, refresh token, secret of an API key.
 SECRET = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+|il[rk]_[\w-]+")
+# Of posts and comments: a letter, then owner and id.
+CONTENT = re.compile(r"\b([wrtc])([\w-]{43})(?![\w-])")
 IN_QUERY = re.compile(r"\b((?:code_challenge|nonce|state)=)([\w-]+)")
 TAG = re.compile(r'"(\d+-)?[0-9a-f]{24}"')
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
@@ -179,9 +182,17 @@ class StandIns:
         text = IN_QUERY.sub(lambda found: found[1] + self.random(found[2]), text)
         text = SECRET.sub(lambda found: self.secret(found[0]), text)
         text = TAG.sub(lambda found: f'"{found[1] or ""}{self.digest(found[0])[:24]}"', text)
-        return UUID.sub(
-            lambda found: f"01900000-0000-7000-8000-{self.number('id', found[0]):012x}", text
-        )
+        text = CONTENT.sub(lambda found: found[1] + self.content(found[2]), text)
+        return UUID.sub(lambda found: self.id(found[0]), text)
+
+    def id(self, value):
+        return f"01900000-0000-7000-8000-{self.number('id', value):012x}"
+
+    def content(self, text):
+        both = base64.urlsafe_b64decode(text + "=")
+        shown = [uuid.UUID(self.id(str(uuid.UUID(bytes=part)))) for part in (both[:16], both[16:])]
+        made = b"".join(part.bytes for part in shown)
+        return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
     def moment(self, moment):
         """What happened at a request goes to its place on the stage; else distances stay."""

@@ -4,12 +4,15 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use crate::ContentId;
 
 /// The text is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be {0}")]
-pub struct InvalidId(&'static str);
+pub struct InvalidId(pub(crate) &'static str);
 
 /// A UUID with its four hyphens: an id is written in one way, whatever else a UUID can look like.
 fn uuid(text: &str) -> Option<Uuid> {
@@ -118,6 +121,22 @@ id! {
 id! {
     /// A folder of routines, unique among those of its owner.
     FolderId
+}
+id! {
+    /// A text for others, unique among those of its owner.
+    PostId
+}
+id! {
+    /// A comment, unique among those of its owner.
+    CommentId
+}
+id! {
+    /// That somebody follows somebody.
+    FollowId
+}
+id! {
+    /// A report, unique among those of its owner.
+    ReportId
 }
 
 /// An exercise: one of the system library, by its slug, or an athlete's own, by its UUID.
@@ -238,13 +257,25 @@ pub enum StreamKind {
     Folders,
     /// `likes-<athlete id>`: what of others the athlete likes.
     Likes,
+    /// `relation-<athlete id>`: what the owner has to do with that athlete.
+    Relation,
+    /// `post-<post id>`: one text for others.
+    Post,
+    /// `comment-<comment id>`: one comment on a post.
+    Comment,
+    /// `reaction-<hash>`: what the owner makes of one post or comment of somebody's.
+    Reaction,
+    /// `report-<report id>`: one report of what does not belong here.
+    Report,
+    /// `moderation-<athlete id>`: what was done about the owner and what they show.
+    Moderation,
     /// One that only a newer program knows, by its stored number: shown as `kind9-<id>`.
     Other(i16),
 }
 
 impl StreamKind {
     /// The numbers are stored: never reuse one.
-    const ALL: [(StreamKind, i16, &str); 11] = [
+    const ALL: [(StreamKind, i16, &str); 17] = [
         (StreamKind::Athlete, 1, "athlete"),
         (StreamKind::Exercises, 2, "exercises"),
         (StreamKind::Workout, 3, "workout"),
@@ -256,6 +287,12 @@ impl StreamKind {
         (StreamKind::Routine, 9, "routine"),
         (StreamKind::Folders, 10, "folders"),
         (StreamKind::Likes, 11, "likes"),
+        (StreamKind::Relation, 12, "relation"),
+        (StreamKind::Post, 13, "post"),
+        (StreamKind::Comment, 14, "comment"),
+        (StreamKind::Reaction, 15, "reaction"),
+        (StreamKind::Report, 16, "report"),
+        (StreamKind::Moderation, 17, "moderation"),
     ];
 
     /// The stored number of the kind.
@@ -350,6 +387,43 @@ impl Stream {
     /// The stream of what of others an athlete likes.
     pub fn likes(athlete: AthleteId) -> Self {
         Self { kind: StreamKind::Likes, id: athlete.uuid() }
+    }
+
+    /// The stream of what its owner has to do with an athlete.
+    pub fn relation(other: AthleteId) -> Self {
+        Self { kind: StreamKind::Relation, id: other.uuid() }
+    }
+
+    /// The stream of one text for others.
+    pub fn post(post: PostId) -> Self {
+        Self { kind: StreamKind::Post, id: post.uuid() }
+    }
+
+    /// The stream of one comment.
+    pub fn comment(comment: CommentId) -> Self {
+        Self { kind: StreamKind::Comment, id: comment.uuid() }
+    }
+
+    /// The stream of what its owner makes of a post or comment: named by a hash, since both whose it is
+    /// and which one go into it.
+    pub fn reaction(content: &ContentId) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(content.owner.uuid().as_bytes());
+        hash.update(content.kind.code().to_be_bytes());
+        hash.update(content.id.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.finalize()[..16]);
+        Self { kind: StreamKind::Reaction, id: Builder::from_custom_bytes(id).into_uuid() }
+    }
+
+    /// The stream of one report.
+    pub fn report(report: ReportId) -> Self {
+        Self { kind: StreamKind::Report, id: report.uuid() }
+    }
+
+    /// The stream of what was done about an athlete and what they show.
+    pub fn moderation(athlete: AthleteId) -> Self {
+        Self { kind: StreamKind::Moderation, id: athlete.uuid() }
     }
 
     /// The stream of one workout.

@@ -13,12 +13,14 @@ mod coaching;
 mod exercise;
 mod ids;
 mod metadata;
+mod moderation;
 mod personal;
 mod public;
 mod record;
 mod recorded;
 mod registry;
 mod routine;
+mod social;
 mod timestamp;
 mod values;
 mod weight;
@@ -34,10 +36,14 @@ pub use body::{BodyweightCorrected, BodyweightMeasured, BodyweightRemoved, Weigh
 pub use coaching::{CoachAccepted, CoachInvited, CoachingEnded, CoachingSide};
 pub use exercise::{CustomExerciseCreated, Equipment, ExerciseTraits, Measurement, Muscle};
 pub use ids::{
-    AthleteId, BodyweightId, CustomExerciseId, ExerciseId, FolderId, InvalidId, InvitationId,
-    RoutineId, SetId, Stream, StreamKind, WorkoutId,
+    AthleteId, BodyweightId, CommentId, CustomExerciseId, ExerciseId, FolderId, FollowId,
+    InvalidId, InvitationId, PostId, ReportId, RoutineId, SetId, Stream, StreamKind, WorkoutId,
 };
 pub use metadata::{Actor, Channel, Metadata};
+pub use moderation::{
+    AthleteSuspended, ContentHidden, ContentReported, ContentRestored, ReportOutcome, ReportReason,
+    ReportResolved, SuspensionLifted,
+};
 pub use personal::{Personal, PersonalField};
 pub use public::{Family, public_schema};
 pub use record::{
@@ -50,6 +56,12 @@ pub use routine::{
     RoutineDeleted, RoutineDetails, RoutineFolderCreated, RoutineFolderDeleted,
     RoutineFolderRenamed, RoutineLiked, RoutineUnliked, Weekday,
 };
+pub use social::{
+    AthleteBlocked, AthleteFollowed, AthleteUnblocked, AthleteUnfollowed, CommentDeleted,
+    CommentDismissed, CommentEdited, CommentWritten, ContentId, ContentKind, ContentLiked,
+    ContentUnliked, FollowerAccepted, FollowerRemoved, PostDeleted, PostEdited, PostPublished,
+    PublicId,
+};
 pub use timestamp::Timestamp;
 pub use values::{
     BirthYear, Energy, FormScore, OutOfRange, Rating, Reps, Rpe, Seconds, SetNumber, Soreness,
@@ -61,5 +73,6 @@ pub use weight::{
 pub use workout::{
     ExerciseNoted, Feeling, ImportFormat, SetConfirmed, SetCorrected, SetKind, SetLogged,
     SetRemoved, SetValues, Side, Visibility, WorkoutCompleted, WorkoutDetails,
-    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutRoutine, WorkoutStarted,
+    WorkoutDetailsChanged, WorkoutDiscarded, WorkoutRoutine, WorkoutShared, WorkoutStarted,
+    WorkoutUnshared,
 };

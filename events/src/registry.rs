@@ -5,13 +5,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    AthleteRegistered, AuditRead, BodyweightCorrected, BodyweightMeasured, BodyweightRemoved,
-    CoachAccepted, CoachInvited, CoachingEnded, CustomExerciseCreated, ExerciseNoted, Family,
-    PRAchieved, PRRevoked, PersonalField, ProfileChanged, RecordsRestated, RoleGranted,
-    RoutineChanged, RoutineCreated, RoutineDeleted, RoutineFolderCreated, RoutineFolderDeleted,
-    RoutineFolderRenamed, RoutineLiked, RoutineUnliked, SetConfirmed, SetCorrected, SetLogged,
-    SetRemoved, StreamKind, TierGranted, WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded,
-    WorkoutStarted, public, workout,
+    AthleteBlocked, AthleteFollowed, AthleteRegistered, AthleteSuspended, AthleteUnblocked,
+    AthleteUnfollowed, AuditRead, BodyweightCorrected, BodyweightMeasured, BodyweightRemoved,
+    CoachAccepted, CoachInvited, CoachingEnded, CommentDeleted, CommentDismissed, CommentEdited,
+    CommentWritten, ContentHidden, ContentLiked, ContentReported, ContentRestored, ContentUnliked,
+    CustomExerciseCreated, ExerciseNoted, Family, FollowerAccepted, FollowerRemoved, PRAchieved,
+    PRRevoked, PersonalField, PostDeleted, PostEdited, PostPublished, ProfileChanged,
+    RecordsRestated, ReportResolved, RoleGranted, RoutineChanged, RoutineCreated, RoutineDeleted,
+    RoutineFolderCreated, RoutineFolderDeleted, RoutineFolderRenamed, RoutineLiked, RoutineUnliked,
+    SetConfirmed, SetCorrected, SetLogged, SetRemoved, StreamKind, SuspensionLifted, TierGranted,
+    WorkoutCompleted, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutShared, WorkoutStarted,
+    WorkoutUnshared, public, workout,
 };
 
 /// Stored bytes are not an event that this program knows.
@@ -185,6 +189,8 @@ registry! {
     ExerciseNoted = 1 on Workout, Some(Family::Training);
     WorkoutCompleted = 1 on Workout, Some(Family::Training);
     WorkoutDiscarded = 1 on Workout, Some(Family::Training);
+    WorkoutShared = 1 on Workout, Some(Family::Training);
+    WorkoutUnshared = 1 on Workout, Some(Family::Training);
     PRAchieved = 1 on Records, Some(Family::Records);
     PRRevoked = 1 on Records, Some(Family::Records);
     RecordsRestated = 1 on Records, Some(Family::Records);
@@ -202,6 +208,27 @@ registry! {
     RoutineFolderDeleted = 1 on Folders, None;
     RoutineLiked = 1 on Likes, None;
     RoutineUnliked = 1 on Likes, None;
+    AthleteFollowed = 1 on Relation, None;
+    AthleteUnfollowed = 1 on Relation, None;
+    FollowerAccepted = 1 on Relation, None;
+    FollowerRemoved = 1 on Relation, None;
+    AthleteBlocked = 1 on Relation, None;
+    AthleteUnblocked = 1 on Relation, None;
+    PostPublished = 1 on Post, Some(Family::Social);
+    PostEdited = 1 on Post, Some(Family::Social);
+    PostDeleted = 1 on Post, Some(Family::Social);
+    CommentWritten = 1 on Comment, None;
+    CommentEdited = 1 on Comment, None;
+    CommentDeleted = 1 on Comment, None;
+    CommentDismissed = 1 on Reaction, None;
+    ContentLiked = 1 on Reaction, None;
+    ContentUnliked = 1 on Reaction, None;
+    ContentReported = 1 on Report, None;
+    ReportResolved = 1 on Report, None;
+    ContentHidden = 1 on Moderation, None;
+    ContentRestored = 1 on Moderation, None;
+    AthleteSuspended = 1 on Moderation, None;
+    SuspensionLifted = 1 on Moderation, None;
 }
 
 /// Reads a payload of an older version by all steps from there to the current one.

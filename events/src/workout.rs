@@ -322,6 +322,10 @@ pub struct WorkoutCompleted {
     /// is told of such a workout as news.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub abandoned: bool,
+    /// Whether it is shared by that with those who may see it: what is private, came out of another app
+    /// or ended long ago is not news.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 impl WorkoutCompleted {
@@ -342,6 +346,35 @@ pub struct Feeling {
     /// Soreness of muscles, 0 to 10 each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub soreness: BTreeMap<Muscle, Soreness>,
+}
+
+/// A completed workout is shared with those who may see it, or something else is said with it.
+/// Said by the athlete. Holds the whole new truth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutShared {
+    /// What the athlete says with it, of 1 to 5000 characters; personal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal<String>>,
+}
+
+impl WorkoutShared {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        self.text.as_mut().map(|field| field as &mut dyn PersonalField).into_iter().collect()
+    }
+}
+
+/// A workout is shared with nobody any more, nor are the records that it broke. Said by the athlete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkoutUnshared {
+    /// The records alone are meant, and the workout stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub records_only: bool,
+}
+
+impl WorkoutUnshared {
+    pub(crate) fn personal_fields(&mut self) -> Vec<&mut dyn PersonalField> {
+        Vec::new()
+    }
 }
 
 /// A workout was thrown away with all its sets. Said by the athlete, or by Ironledger of one that was

@@ -12,6 +12,7 @@ mod reading;
 pub mod records;
 pub mod represent;
 pub mod routines;
+pub mod social;
 pub mod stats;
 pub mod strength;
 mod training;
@@ -23,6 +24,7 @@ use open::Open;
 use projector::{Model, Projection};
 use records::Records;
 use routines::Routines;
+use social::Social;
 use stats::Stats;
 use strength::Strength;
 
@@ -38,6 +40,7 @@ pub const MODELS: &[Model] = &[
     model::<Coaching>(),
     model::<Routines>(),
     model::<Open>(),
+    model::<Social>(),
 ];
 
 const fn model<P: Projection>() -> Model {
@@ -76,6 +79,10 @@ macro_rules! with_model {
             }
             "open" => {
                 type $projection = $crate::open::Open;
+                Some($code)
+            }
+            "social" => {
+                type $projection = $crate::social::Social;
                 Some($code)
             }
             _ => None,

@@ -68,6 +68,18 @@ pub struct Reading {
     pub(crate) min_position: Option<Positions>,
 }
 
+impl Reading {
+    /// Who reads.
+    pub fn reader(&self) -> AthleteId {
+        self.owner
+    }
+
+    /// Where they are on the log.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Reading {
     type Rejection = Error;
 

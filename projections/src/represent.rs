@@ -1,12 +1,12 @@
 //! How workouts and sets look in answers, whichever route gives them.
 
-use domain::{Totals, body::Bodyweights, library::Library, totals, workout};
+use domain::{Totals, body::Bodyweights, library::Library, records::Unit, totals, workout};
 use events::{
     CustomMetric, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement,
     MetricKind, Number, Personal, PlannedExercise, RoutineId, SetId, SetKind, SetValues, Side,
     TimeZone, Timestamp, Visibility, Weight, WeightUnit, WorkoutDetails, WorkoutId,
 };
-use rust_decimal::RoundingStrategy;
+use rust_decimal::{Decimal, RoundingStrategy};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -259,6 +259,27 @@ pub fn show_weight(weight: Weight, unit: Option<WeightUnit>) -> ShownWeight {
             ShownWeight { value: Number(value), unit, kg }
         }
         _ => ShownWeight { value: Number(weight.value()), unit: weight.unit(), kg },
+    }
+}
+
+/// The figure of a record with its unit: in kg exact, or, where a unit is wanted, rounded to two
+/// decimals.
+pub fn show_figure(
+    unit: Unit,
+    figure: Decimal,
+    wanted: Option<WeightUnit>,
+) -> (Number, &'static str) {
+    let rounded = |figure: Decimal| {
+        let rounded = figure.round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
+        Number(rounded.normalize())
+    };
+    match (unit, wanted) {
+        (Unit::Kg, Some(WeightUnit::Lb)) => (rounded(WeightUnit::Lb.from_kg(figure)), "lb"),
+        (Unit::Kg, Some(WeightUnit::Kg)) => (rounded(figure), "kg"),
+        (Unit::Kg, None) => (Number(figure.normalize()), "kg"),
+        (Unit::Reps, _) => (Number(figure), "reps"),
+        (Unit::Seconds, _) => (Number(figure), "s"),
+        (Unit::Metres, _) => (Number(figure.normalize()), "m"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use projections::{
     coaching::Coaching, history::History, open::Open, records::Records, routines::Routines,
-    stats::Stats, strength::Strength,
+    social::Social, stats::Stats, strength::Strength,
 };
 use testkit::laws;
 
@@ -39,4 +39,9 @@ async fn routines_keep_the_laws() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_keeps_the_laws() {
     laws::hold::<Open>(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn social_keeps_the_laws() {
+    laws::hold::<Social>(1).await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::{Clock, Log, Reader};
 use projections::{
     coaching::Coaching, history::History, open::Open, records::Records, routines::Routines,
-    stats::Stats, strength::Strength,
+    social::Social, stats::Stats, strength::Strength,
 };
 use projector::{Error, Options, Projection, Projector, Replay, ReplayError, Replayed};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -194,6 +194,11 @@ async fn a_replay_gives_the_rows_of_live_coaching() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_gives_the_rows_of_live_routines() {
     a_replay_gives_the_rows_of_the_live_model::<Routines>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_of_social_gives_the_rows_of_the_live_model() {
+    a_replay_gives_the_rows_of_the_live_model::<Social>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,7 @@ async fn announced(app: &App, athlete: &Client) -> Vec<(String, Value)> {
 }
 
 /// The same, once there are so many.
-async fn so_many(app: &App, athlete: &Client, count: usize) -> Vec<(String, Value)> {
+pub(crate) async fn so_many(app: &App, athlete: &Client, count: usize) -> Vec<(String, Value)> {
     eventually("announcements", async || {
         Some(announced(app, athlete).await).filter(|said| said.len() >= count)
     })

@@ -172,7 +172,11 @@ async fn a_projector_that_tells_nobody_is_believed_within_seconds() {
     let environment = [&environment[..], &testkit::SECRETS].concat();
     app.projector = Some(Process::start(binary(), &["projector", "--all"], &environment));
     let (athlete, position) = trained(&app).await;
-    athlete.get_at("/v1/history", &position).await.expect(200);
+    // It begins while others are at work, and a query waits three seconds.
+    eventually("the new projector at work", async || {
+        (athlete.get_at("/v1/history", &position).await.status == 200).then_some(())
+    })
+    .await;
     athlete.get("/v1/history").await.expect(200);
     let workout = athlete.start_workout(json!({})).await;
     let set = athlete.log_set(&workout, bench(8, 60)).await.expect(201);

@@ -29,6 +29,7 @@ async fn without_its_projector_the_product_says_what_is_missing() {
                 "projection open_v1",
                 "projection records_v3",
                 "projection routines_v1",
+                "projection social_v1",
                 "projection stats_v3",
                 "projection strength_v1",
             ]

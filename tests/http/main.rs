@@ -36,10 +36,12 @@ mod records;
 mod routines;
 mod sessions;
 mod sets;
+mod social;
 mod stats;
 mod strength;
 mod traces;
 mod unusual;
+mod visibility;
 mod workouts;
 
 use std::{

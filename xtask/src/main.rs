@@ -112,6 +112,12 @@ const COMMANDS: &[Command] = &[
         run: run::oracle,
     },
     Command {
+        name: "model",
+        arguments: "NAME [--runs N] [--seed S]",
+        does: "tell random stories to the product and to a plain recomputation; no NAME lists them",
+        run: run::model,
+    },
+    Command {
         name: "fuzz-api",
         arguments: "[--examples N] [--seed S] [--only TEXT]",
         does: "send the interface what its document allows, and much that it does not, for every kind of \

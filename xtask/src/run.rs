@@ -42,6 +42,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench append", file: "append", given: &[Postgres], own: &[], product: false, wrk: false },
     Program { call: "bench auth", file: "auth", given: &[Postgres, Redis], own: &[], product: true, wrk: false },
     Program { call: "bench beside", file: "beside", given: &[Postgres], own: &[], product: true, wrk: false },
+    Program { call: "bench feed", file: "feed", given: &[Postgres], own: &[], product: true, wrk: false },
     Program { call: "bench http", file: "http", given: &[Postgres, Kafka, Redis], own: &[], product: true, wrk: true },
     Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false, wrk: false },
     Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false, wrk: false },
@@ -55,6 +56,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "faults log", file: "faults_log", given: &[Postgres], own: &[], product: false, wrk: false },
     Program { call: "faults replay", file: "faults_replay", given: &[], own: &[Postgres], product: true, wrk: false },
     Program { call: "fuzz-api", file: "fuzz_api", given: &[Postgres, Redis], own: &[], product: true, wrk: false },
+    Program { call: "model social", file: "model_social", given: &[Postgres], own: &[], product: true, wrk: false },
     Program { call: "oracle", file: "oracle", given: &[Postgres], own: &[], product: true, wrk: false },
     Program { call: "real-data", file: "real_data", given: &[Postgres], own: &[], product: true, wrk: false },
 ];
@@ -138,7 +140,17 @@ pub(crate) fn faults(arguments: &[String]) -> Result<()> {
     measure("faults", Settings::Durable, arguments)
 }
 
+/// `cargo xtask model NAME`.
+pub(crate) fn model(arguments: &[String]) -> Result<()> {
+    chosen("model", Settings::Fleeting, &[], arguments)
+}
+
 fn measure(what: &str, settings: Settings, arguments: &[String]) -> Result<()> {
+    chosen(what, settings, &["--release"], arguments)
+}
+
+/// Runs the program that the first argument names.
+fn chosen(what: &str, settings: Settings, profile: &[&str], arguments: &[String]) -> Result<()> {
     let known: Vec<&str> = PROGRAMS
         .iter()
         .filter_map(|program| program.call.strip_prefix(what)?.strip_prefix(' '))
@@ -148,7 +160,7 @@ fn measure(what: &str, settings: Settings, arguments: &[String]) -> Result<()> {
         bail!("cargo xtask {what} NAME, where NAME is one of: {list}");
     };
     ensure!(known.contains(&name.as_str()), "there is no {what} {name}, only: {list}");
-    on_servers(&format!("{what} {name}"), settings, &["--release"], arguments, &[])
+    on_servers(&format!("{what} {name}"), settings, profile, arguments, &[])
 }
 
 /// `cargo xtask real-data DIR`.

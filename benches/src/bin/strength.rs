@@ -280,7 +280,10 @@ fn life(id: AthleteId, partition: Partition, now: Timestamp, rng: &mut StdRng) -
         let set_id = SetId::new(new_id())?;
         workout.push(SetLogged { set_id, set, unusual: false }.into());
     }
-    workout.push(WorkoutCompleted { completed_at: at, feeling: None, abandoned: false }.into());
+    workout.push(
+        WorkoutCompleted { completed_at: at, feeling: None, abandoned: false, shared: false }
+            .into(),
+    );
     let metadata = Metadata {
         occurred_at: at,
         actor: Actor::Athlete(id),

@@ -8,7 +8,8 @@ use chrono::TimeDelta;
 use events::{
     Event, ExerciseId, ExerciseNoted, Feeling, FormScore, ImportFormat, Measurement, Personal,
     PlannedExercise, SetCorrected, SetId, SetValues, Timestamp, Visibility, WorkoutCompleted,
-    WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutRoutine, WorkoutStarted,
+    WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded, WorkoutRoutine, WorkoutShared,
+    WorkoutStarted, WorkoutUnshared,
 };
 
 use crate::{Patch, Rejection, rejection::Problems};
@@ -20,6 +21,9 @@ pub const MAX_SETS: usize = 500;
 
 /// How far a device's clock may be ahead of ours.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// A workout that ended longer ago is no news, and is not shared by being completed.
+const NEWS: TimeDelta = TimeDelta::days(7);
 
 /// Where a workout is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,12 @@ pub struct Workout {
     pub abandoned: bool,
     /// How it felt.
     pub feeling: Option<Personal<Feeling>>,
+    /// Whether it is shared with those who may see it.
+    pub shared: bool,
+    /// What the athlete says with it where it is shared.
+    pub caption: Option<Personal<String>>,
+    /// Whether it is shared without the records that it broke.
+    pub records_withheld: bool,
     /// The sets that count, in the order of logging.
     pub sets: Vec<Set>,
     /// What was noted last of each exercise, also where it was emptied since.
@@ -84,6 +94,9 @@ impl Workout {
                 completed_at: None,
                 abandoned: false,
                 feeling: None,
+                shared: false,
+                caption: None,
+                records_withheld: false,
                 sets: Vec::new(),
                 noted: BTreeMap::new(),
                 removed: BTreeSet::new(),
@@ -124,7 +137,20 @@ impl Workout {
                 workout.status = Status::Completed;
                 workout.completed_at = Some(completed.completed_at);
                 workout.abandoned = completed.abandoned;
+                workout.shared = completed.shared;
                 workout.feeling = completed.feeling.clone();
+            }
+            Event::WorkoutShared(shared) => {
+                workout.shared = true;
+                workout.caption = shared.text.clone();
+                workout.records_withheld = false;
+            }
+            Event::WorkoutUnshared(unshared) if unshared.records_only => {
+                workout.records_withheld = true;
+            }
+            Event::WorkoutUnshared(_) => {
+                workout.shared = false;
+                workout.caption = None;
             }
             Event::WorkoutDiscarded(_) => workout.status = Status::Discarded,
             _ => {}
@@ -340,7 +366,41 @@ pub fn complete(
     problems.add_if(future(at, now), "completed_at", FUTURE);
     problems.add_if(at < workout.details.started_at, "completed_at", BEFORE_START);
     problems.into_result()?;
-    Ok(vec![WorkoutCompleted { completed_at: at, feeling, abandoned: false }.into()])
+    let is_news = at.shifted(NEWS).is_none_or(|last| last > now);
+    let shared = is_news
+        && workout.imported_from.is_none()
+        && workout.details.visibility != Visibility::Private;
+    Ok(vec![WorkoutCompleted { completed_at: at, feeling, abandoned: false, shared }.into()])
+}
+
+/// Decides on sharing a completed workout with those who may see it, and on what is said with it;
+/// no events when it is shared so already.
+pub fn share(workout: &Workout, text: Option<String>) -> Result<Vec<Event>, Rejection> {
+    workout.still_open()?;
+    if workout.status != Status::Completed {
+        let message = "the workout goes on: complete it first";
+        return Err(Rejection::Conflict { code: "WORKOUT_ACTIVE", message });
+    }
+    if workout.details.visibility == Visibility::Private {
+        let message = "the workout is private: let others see it first";
+        return Err(Rejection::Conflict { code: "WORKOUT_PRIVATE", message });
+    }
+    let text = text.map(Personal::Clear);
+    if workout.shared && workout.caption == text && !workout.records_withheld {
+        return Ok(Vec::new());
+    }
+    Ok(vec![WorkoutShared { text }.into()])
+}
+
+/// Decides on sharing a workout, or the records that it broke, with nobody any more; no events when
+/// that is so already.
+pub fn unshare(workout: &Workout, records_only: bool) -> Vec<Event> {
+    let is_shared = workout.shared && workout.status != Status::Discarded;
+    if is_shared && !(records_only && workout.records_withheld) {
+        vec![WorkoutUnshared { records_only }.into()]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Decides on closing a workout that was left open: it ended with its last set, or never was one. No
@@ -353,7 +413,7 @@ pub fn close_abandoned(workout: &Workout) -> Vec<Event> {
         return vec![WorkoutDiscarded {}.into()];
     };
     let completed_at = last.max(workout.details.started_at);
-    vec![WorkoutCompleted { completed_at, feeling: None, abandoned: true }.into()]
+    vec![WorkoutCompleted { completed_at, feeling: None, abandoned: true, shared: false }.into()]
 }
 
 /// Decides on discarding a workout; no events when it was discarded already.

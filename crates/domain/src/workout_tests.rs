@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Change, Correction, Follows, MAX_SETS, NewSet, Start, Status, Workout, change, close_abandoned,
-    complete, confirm_set, correct_set, discard, log_set, remove_set, start,
+    complete, confirm_set, correct_set, discard, log_set, remove_set, share, start, unshare,
 };
 use crate::{Patch, Rejection, usual::Usual};
 
@@ -102,7 +102,8 @@ fn logged(number: u128, minutes: i64) -> Event {
 }
 
 fn completed(minutes: i64) -> Event {
-    WorkoutCompleted { completed_at: at(minutes), feeling: None, abandoned: false }.into()
+    WorkoutCompleted { completed_at: at(minutes), feeling: None, abandoned: false, shared: false }
+        .into()
 }
 
 fn given(events: &[Event]) -> Workout {
@@ -347,7 +348,8 @@ fn re_dating_takes_no_set_out_of_time() {
 fn a_workout_is_completed_once() {
     let ended = |minutes, feeling: Option<Feeling>| -> Event {
         let feeling = feeling.map(Personal::Clear);
-        WorkoutCompleted { completed_at: at(minutes), feeling, abandoned: false }.into()
+        WorkoutCompleted { completed_at: at(minutes), feeling, abandoned: false, shared: true }
+            .into()
     };
     let good = Some(rating(5));
     assert_eq!(complete(&active(), None, None, now()), Ok(vec![ended(100, None)]));
@@ -366,6 +368,49 @@ fn a_workout_is_completed_once() {
     assert_eq!(wrong(complete(&active(), Some(at(106)), None, now())), ["completed_at"]);
     // Started by a clock that is ahead of ours.
     assert_eq!(complete(&active(), None, None, at(-3)), Ok(vec![ended(0, None)]));
+}
+
+#[test]
+fn a_workout_is_news_unless_it_is_private_imported_or_long_over() {
+    let is_shared = |visibility, imported_from, days| {
+        let start = Start { visibility, imported_from, ..Start::default() };
+        let started = super::start(start, at(0)).unwrap();
+        let workout = given(&[started, vec![logged(1, 10)]].concat());
+        let now = at(60).shifted(TimeDelta::days(days)).unwrap();
+        let events = complete(&workout, Some(at(60)), None, now).unwrap();
+        let [Event::WorkoutCompleted(completed)] = &events[..] else { panic!("{events:?}") };
+        completed.shared
+    };
+    assert!(is_shared(Visibility::Public, None, 0) && is_shared(Visibility::Followers, None, 6));
+    assert!(!is_shared(Visibility::Private, None, 0));
+    assert!(!is_shared(Visibility::Public, Some(ImportFormat::Hevy), 0));
+    assert!(!is_shared(Visibility::Public, None, 7));
+}
+
+#[test]
+fn a_completed_workout_is_shared_with_words_or_not() {
+    let said = |text: &str| Some(text.to_owned());
+    let after = |workout: &Workout, events: Vec<Event>| {
+        events.iter().fold(Some(workout.clone()), Workout::evolve).unwrap()
+    };
+    assert_eq!(code(share(&active(), None)), "WORKOUT_ACTIVE");
+    assert_eq!(code(share(&discarded(), None)), "WORKOUT_DISCARDED");
+    let private = Patch::Set(Visibility::Private);
+    let change = Change { visibility: private, ..Change::default() };
+    let private = after(&over(), super::change(&over(), change, now()).unwrap());
+    assert_eq!(code(share(&private, None)), "WORKOUT_PRIVATE");
+
+    let shared = after(&over(), share(&over(), said("Look")).unwrap());
+    assert!(shared.shared && share(&shared, said("Look")) == Ok(vec![]), "it is so already");
+    assert_eq!(share(&shared, None).unwrap().len(), 1, "other words");
+    let withheld = after(&shared, unshare(&shared, true));
+    assert!(withheld.shared && withheld.records_withheld);
+    assert_eq!(unshare(&withheld, true), vec![]);
+    assert_eq!(share(&withheld, said("Look")).unwrap().len(), 1, "with its records again");
+    let unshared = after(&withheld, unshare(&withheld, false));
+    assert!(!unshared.shared && unshared.caption.is_none());
+    assert_eq!((unshare(&unshared, false), unshare(&unshared, true)), (vec![], vec![]));
+    assert_eq!(unshare(&discarded(), false), vec![]);
 }
 
 #[test]
@@ -393,8 +438,12 @@ fn one_that_was_left_open_ends_with_its_last_set_or_never_was() {
         let logged = minutes.iter().zip(1..).map(|(at, number)| logged(number, *at));
         given(&[vec![started()], logged.collect()].concat())
     };
-    let closed =
-        |minutes| WorkoutCompleted { completed_at: at(minutes), feeling: None, abandoned: true };
+    let closed = |minutes| WorkoutCompleted {
+        completed_at: at(minutes),
+        feeling: None,
+        abandoned: true,
+        shared: false,
+    };
     assert_eq!(close_abandoned(&of_sets(&[5, 40, 20])), [closed(40).into()]);
     // Never before it began.
     assert_eq!(close_abandoned(&of_sets(&[-60])), [closed(0).into()]);

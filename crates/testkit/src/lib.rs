@@ -14,6 +14,7 @@ pub mod issuer;
 mod kafka;
 pub mod laws;
 pub mod mail;
+pub mod model;
 pub mod oracle;
 pub mod process;
 pub mod public;

@@ -1,18 +1,19 @@
 //! Invented athletes: runs of valid events to fill a log with.
 
 mod plans;
+mod social;
 
 use std::collections::HashMap;
 
 use events::{
     Actor, AthleteId, AthleteRegistered, BodyweightCorrected, BodyweightId, BodyweightMeasured,
     BodyweightRemoved, Channel, CoachAccepted, CoachInvited, CoachingEnded, CoachingSide,
-    CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted, ExerciseTraits, FolderId,
-    FormScore, Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked, Partition,
-    Personal, Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps, RoutineId,
-    SetConfirmed, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved, SetValues, Sex,
-    Side, Stream, Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing, Weight,
-    WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
+    ContentId, CustomExerciseCreated, Equipment, Event, ExerciseId, ExerciseNoted, ExerciseTraits,
+    FolderId, FormScore, Measurement, Metadata, Muscle, Notifications, PRAchieved, PRRevoked,
+    Partition, Personal, Privacy, ProfileChanged, RecordHolder, RecordKind, RecordMoved, Reps,
+    RoutineId, SetConfirmed, SetCorrected, SetId, SetKind, SetLogged, SetNumber, SetRemoved,
+    SetValues, Sex, Side, Stream, Theme, TimeZone, Timestamp, Units, Version, Visibility, Weighing,
+    Weight, WeightUnit, WorkoutCompleted, WorkoutDetails, WorkoutDetailsChanged, WorkoutDiscarded,
     WorkoutId, WorkoutStarted,
 };
 use log::{Append, Log, NewEvent, Write};
@@ -29,6 +30,12 @@ pub struct Simulator {
     invitations: Vec<(Uuid, AthleteId, AthleteId)>,
     /// All that were ever made.
     routines: Vec<(AthleteId, RoutineId)>,
+    /// Follows: which, by whom, and of whom.
+    follows: Vec<(Uuid, AthleteId, AthleteId)>,
+    /// What there is or was to comment on, to like and to hide.
+    contents: Vec<ContentId>,
+    /// Where streams stand that come up again and again.
+    versions: HashMap<(AthleteId, Uuid, i16), Version>,
 }
 
 /// What is told of an athlete beside workouts.
@@ -44,6 +51,8 @@ struct Life {
     folders: Vec<FolderId>,
     liking: Version,
     likes: Vec<(AthleteId, RoutineId)>,
+    /// Those that were not discarded.
+    workouts: Vec<WorkoutId>,
 }
 
 /// An invented athlete.
@@ -65,6 +74,9 @@ impl Simulator {
             lives: HashMap::new(),
             invitations: Vec::new(),
             routines: Vec::new(),
+            follows: Vec::new(),
+            contents: Vec::new(),
+            versions: HashMap::new(),
         }
     }
 
@@ -114,6 +126,7 @@ impl Simulator {
                 let other = all[self.rng.random_range(0..all.len())].0;
                 self.coach(log, athlete, other.id).await;
                 self.plan(log, athlete).await;
+                self.meet(log, athlete, other.id).await;
             }
         }
         all.into_iter().map(|(athlete, _)| athlete).collect()
@@ -182,7 +195,7 @@ impl Simulator {
         let stream = Stream::body(athlete.id);
         self.append_at(log, athlete, stream, &mut life.body, &mut weighed).await;
         if self.rng.random_bool(0.3) {
-            let mut events = vec![self.announcement()];
+            let mut events = vec![self.announcement(life.workouts.last().copied())];
             let stream = Stream::records(athlete.id);
             self.append_at(log, athlete, stream, &mut life.records, &mut events).await;
         }
@@ -226,12 +239,14 @@ impl Simulator {
         Weighing { measured_at, weight: Personal::Clear(weight) }
     }
 
-    fn announcement(&mut self) -> Event {
+    /// News of a workout, or of one that nobody knows.
+    fn announcement(&mut self, workout: Option<WorkoutId>) -> Event {
         let exercise: ExerciseId = "squat-barbell".parse().expect("a slug");
         let holder = RecordHolder {
             figure: Decimal::new(self.rng.random_range(40..200), 0),
             set_id: None,
-            workout_id: WorkoutId::new(self.uuid()).expect("an id of version 7"),
+            workout_id: workout
+                .unwrap_or_else(|| WorkoutId::new(self.uuid()).expect("an id of version 7")),
             performed_at: self.now,
         };
         let kinds = [RecordKind::HeaviestWeight, RecordKind::SetVolume];
@@ -294,7 +309,9 @@ impl Simulator {
         }
         if self.rng.random_bool(0.8) {
             let completed_at = self.now;
-            events.push(WorkoutCompleted { completed_at, feeling: None, abandoned: false }.into());
+            let (shared, abandoned) = (self.rng.random_bool(0.6), false);
+            let feeling = None;
+            events.push(WorkoutCompleted { completed_at, feeling, abandoned, shared }.into());
             if self.rng.random_bool(0.3) {
                 self.append_at(log, athlete, stream, &mut expected, &mut events).await;
                 details.title = Some(Personal::Clear("Renamed".to_owned()));
@@ -306,10 +323,15 @@ impl Simulator {
                 events.push(changed.into());
             }
         }
-        if self.rng.random_bool(0.1) {
+        let is_discarded = self.rng.random_bool(0.1);
+        if is_discarded {
             events.push(WorkoutDiscarded {}.into());
         }
         self.append_at(log, athlete, stream, &mut expected, &mut events).await;
+        self.versions.insert((athlete.id, stream.id, stream.kind.code()), expected);
+        if let Some(life) = self.lives.get_mut(&athlete.id).filter(|_| !is_discarded) {
+            life.workouts.push(id);
+        }
     }
 
     fn exercise(&mut self, custom: Uuid) -> ExerciseId {

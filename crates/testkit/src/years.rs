@@ -319,7 +319,7 @@ impl Years {
             let (details, stream) = (details, stream);
             self.people[index].last =
                 Some(Session { stream, version, details, completed_at, sets });
-            WorkoutCompleted { completed_at, feeling: None, abandoned: false }.into()
+            WorkoutCompleted { completed_at, feeling: None, abandoned: false, shared: false }.into()
         };
         self.record(index, when(now), stream, version, None, ending);
     }

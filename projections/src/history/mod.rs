@@ -12,6 +12,7 @@ mod write;
 
 use projector::{Happened, Projection, Refused, Tables};
 
+pub(crate) use query::some;
 pub use routes::routes;
 
 /// The history projection.

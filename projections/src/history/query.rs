@@ -1,6 +1,6 @@
 //! Reading history: rows and the position they stand at, in one statement.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{body::Bodyweights, workout};
@@ -55,6 +55,28 @@ pub(super) struct Page {
     pub(super) next: Option<Place>,
 }
 
+/// A part of a workout, a set or a note, with all that is kept of the workout; or none where there is
+/// no workout.
+struct Row {
+    epoch: i64,
+    position: i64,
+    owner: Option<Uuid>,
+    workout: Option<Uuid>,
+    completed: Option<bool>,
+    completed_at: Option<DateTime<Utc>>,
+    abandoned: Option<bool>,
+    imported_from: Option<String>,
+    details: Option<String>,
+    feeling: Option<String>,
+    set_id: Option<Uuid>,
+    values: Option<String>,
+    unusual: Option<bool>,
+    noted: Option<String>,
+    time_zone: Option<String>,
+    measured_at: Option<Vec<DateTime<Utc>>>,
+    weights: Option<Vec<String>>,
+}
+
 pub(super) async fn page(
     context: &Context,
     owner: AthleteId,
@@ -64,9 +86,10 @@ pub(super) async fn page(
     let any_day = [wanted.from, wanted.to].iter().any(|edge| matches!(edge, Some(Edge::Day(_))));
     let zone = if any_day { time_zone(context, owner).await? } else { None };
     let zone: TimeZone = zone.as_deref().unwrap_or("UTC").parse().map_err(Error::internal)?;
-    let rows = sqlx::query!(
-        r#"select c.epoch, c.position, w.workout as "workout?", w.completed as "completed?",
-               w.started_at as "started_at?", w.completed_at, w.abandoned as "abandoned?",
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.epoch, c.position, w.owner as "owner?", w.workout as "workout?",
+               w.completed as "completed?", w.completed_at, w.abandoned as "abandoned?",
                w.imported_from,
                w.details as "details?", w.feeling, part.set_id as "set_id?",
                part.values as "values?", part.unusual as "unusual?", part.noted as "noted?",
@@ -126,49 +149,9 @@ pub(super) async fn page(
     };
     let position = Positions::one(Epoch(first.epoch), partition, Position(first.position));
 
-    let zone = first.time_zone.as_deref().unwrap_or("UTC").parse().map_err(Error::internal)?;
-    let mut workouts: Vec<Parts> = Vec::new();
-    let mut weighings = Vec::new();
-    for row in rows {
-        if let (Some(measured_at), Some(weights)) = (row.measured_at, row.weights) {
-            weighings = measured_at.into_iter().zip(weights).collect();
-        }
-        let (Some(id), Some(completed), Some(details)) = (row.workout, row.completed, row.details)
-        else {
-            continue;
-        };
-        let id = WorkoutId::new(id).map_err(Error::internal)?;
-        if workouts.last().is_none_or(|last| last.id != id) {
-            let status =
-                if completed { workout::Status::Completed } else { workout::Status::Active };
-            let Details { said, routine, plan } = decode(&details)?;
-            workouts.push(Parts {
-                id,
-                status,
-                details: said,
-                routine: routine.map(|routine| routine.id),
-                plan: plan.into_iter().map(|planned| (planned, None)).collect(),
-                completed_at: row.completed_at.map(Timestamp::new),
-                abandoned: row.abandoned == Some(true),
-                feeling: row.feeling.as_deref().map(decode::<Personal<Feeling>>).transpose()?,
-                imported_from: row.imported_from.as_deref().map(decode).transpose()?,
-                sets: Vec::new(),
-                noted: Vec::new(),
-                bodyweights: Bodyweights::default(),
-                zone,
-            });
-        }
-        let Some(last) = workouts.last_mut() else { continue };
-        if let (Some(set_id), Some(values)) = (row.set_id, row.values) {
-            let id = SetId::new(set_id).map_err(Error::internal)?;
-            let unusual = row.unusual == Some(true);
-            let set = workout::Set { id, values: decode::<SetValues>(&values)?, unusual };
-            last.sets.push((set, None));
-        }
-        if let Some(noted) = row.noted {
-            last.noted.push((decode::<ExerciseNoted>(&noted)?, None));
-        }
-    }
+    let weighings = first.measured_at.iter().flatten().copied();
+    let weighings: Vec<_> = weighings.zip(first.weights.iter().flatten().cloned()).collect();
+    let mut workouts: Vec<Parts> = gather(rows)?.into_iter().map(|(_, workout)| workout).collect();
     let next = (workouts.len() > wanted.limit).then(|| {
         workouts.truncate(wanted.limit);
         workouts
@@ -183,6 +166,103 @@ pub(super) async fn page(
         }
     }
     Ok(Page { position, workouts, next: next.flatten() })
+}
+
+/// Workouts of anybody, by owner and id, for others to see; those that are not there are left out. Who
+/// may see them is not asked here. Bodyweights are left out of them, for a volume would tell them.
+pub(crate) async fn some(
+    context: &Context,
+    partition: Partition,
+    wanted: &[(Uuid, Uuid)],
+) -> Result<HashMap<(Uuid, Uuid), Parts>, Error> {
+    let (owners, ids): (Vec<Uuid>, Vec<Uuid>) = wanted.iter().copied().unzip();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.epoch, c.position, w.owner as "owner?", w.workout as "workout?",
+               w.completed as "completed?", w.completed_at, w.abandoned as "abandoned?",
+               w.imported_from, w.details as "details?", w.feeling, part.set_id as "set_id?",
+               part.values as "values?", part.unusual as "unusual?", part.noted as "noted?",
+               a.time_zone as "time_zone?", null::timestamptz[] as measured_at,
+               null::text[] as weights
+           from history_v6.checkpoints c
+           cross join unnest($2::uuid[], $3::uuid[]) as k (owner, workout)
+           join history_v6.workouts w on w.owner = k.owner and w.workout = k.workout
+           left join history_v6.athletes a on a.owner = w.owner
+           left join lateral (
+               select s.ordinal, s.set_id, s.values, s.unusual, null as noted
+               from history_v6.workout_sets s
+               where s.owner = w.owner and s.workout = w.workout
+               union all
+               select null, null, null, null, n.noted
+               from history_v6.workout_notes n
+               where n.owner = w.owner and n.workout = w.workout
+           ) part on true
+           where c.partition = $1
+           order by w.owner, w.workout, part.ordinal, part.set_id"#,
+        partition.0,
+        &owners,
+        &ids,
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let mut by_owner: BTreeMap<Uuid, Vec<Parts>> = BTreeMap::new();
+    for (owner, workout) in gather(rows)? {
+        by_owner.entry(owner).or_default().push(workout);
+    }
+    let mut all = HashMap::new();
+    for (owner, mut workouts) in by_owner {
+        let athlete = AthleteId::new(owner).map_err(Error::internal)?;
+        complete(context, athlete, &mut workouts).await?;
+        all.extend(workouts.into_iter().map(|workout| ((owner, workout.id.uuid()), workout)));
+    }
+    Ok(all)
+}
+
+/// Puts workouts together, each with its owner, from rows in which their parts follow each other.
+fn gather(rows: Vec<Row>) -> Result<Vec<(Uuid, Parts)>, Error> {
+    let mut workouts: Vec<(Uuid, Parts)> = Vec::new();
+    for row in rows {
+        let (Some(owner), Some(id), Some(completed), Some(details)) =
+            (row.owner, row.workout, row.completed, row.details)
+        else {
+            continue;
+        };
+        let id = WorkoutId::new(id).map_err(Error::internal)?;
+        if workouts.last().is_none_or(|(of, last)| (*of, last.id) != (owner, id)) {
+            let status =
+                if completed { workout::Status::Completed } else { workout::Status::Active };
+            let Details { said, routine, plan } = decode(&details)?;
+            let zone = row.time_zone.as_deref().unwrap_or("UTC");
+            let parts = Parts {
+                id,
+                status,
+                details: said,
+                routine: routine.map(|routine| routine.id),
+                plan: plan.into_iter().map(|planned| (planned, None)).collect(),
+                completed_at: row.completed_at.map(Timestamp::new),
+                abandoned: row.abandoned == Some(true),
+                feeling: row.feeling.as_deref().map(decode::<Personal<Feeling>>).transpose()?,
+                imported_from: row.imported_from.as_deref().map(decode).transpose()?,
+                sets: Vec::new(),
+                noted: Vec::new(),
+                bodyweights: Bodyweights::default(),
+                zone: zone.parse().map_err(Error::internal)?,
+            };
+            workouts.push((owner, parts));
+        }
+        let Some((_, last)) = workouts.last_mut() else { continue };
+        if let (Some(set_id), Some(values)) = (row.set_id, row.values) {
+            let id = SetId::new(set_id).map_err(Error::internal)?;
+            let unusual = row.unusual == Some(true);
+            let set = workout::Set { id, values: decode::<SetValues>(&values)?, unusual };
+            last.sets.push((set, None));
+        }
+        if let Some(noted) = row.noted {
+            last.noted.push((decode::<ExerciseNoted>(&noted)?, None));
+        }
+    }
+    Ok(workouts)
 }
 
 /// Where the athlete's days begin and end; one who is not in the model yet has no workouts in it

@@ -19,6 +19,7 @@ mod spans;
 
 use projector::{Happened, Projection, Refused, Tables};
 
+pub(crate) use query::best;
 pub use query::{holders, sets_without};
 pub use routes::routes;
 

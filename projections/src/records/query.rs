@@ -14,7 +14,7 @@ use super::{
     Records,
     spans::{Day, day_of, month_of},
 };
-use crate::{Context, athlete::Exercises, context, lifts::decode};
+use crate::{Context, athlete::Exercises, context, lifts::decode, represent::Known};
 
 /// How often a progression is read again because rows changed in between.
 const ATTEMPTS: usize = 5;
@@ -138,6 +138,30 @@ pub async fn sets_without(
     }
     sets.retain(|other| other.id != set.id);
     Ok(sets)
+}
+
+/// The records of an athlete that stand, for others to see: of exercises of the library, those who hold
+/// anything.
+pub(crate) async fn best(
+    context: &Context,
+    owner: AthleteId,
+) -> Result<Vec<(ExerciseId, Known, Best)>, Error> {
+    let rows = sqlx::query!(
+        "select exercise, best from records_v3.spans
+         where owner = $1 and level = 0 and span = 0 order by exercise",
+        owner.uuid(),
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let exercise = row.exercise.parse().map_err(Error::internal)?;
+        if let Some(known) = Known::find(&exercise, |_| None) {
+            all.push((exercise, known, decode(&row.best).map_err(context::database)?));
+        }
+    }
+    Ok(all)
 }
 
 impl Of<'_> {

@@ -5,10 +5,10 @@ use std::{borrow::Cow, cmp::Reverse, collections::BTreeSet, time::Duration};
 use axum::extract::{FromRef, State};
 use domain::{
     one_rep_max::Formula,
-    records::{Best, Kind, Performed, Session, Unit},
+    records::{Best, Kind, Performed, Session},
 };
 use events::{ExerciseId, Measurement, Number, SetId, Timestamp, WeightUnit, WorkoutId};
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use web::{Answer, Detail, Error, Path, Query, Routes};
@@ -21,7 +21,7 @@ use crate::{
     Context,
     days::Edge,
     reading::{Keeping, Reading, kept},
-    represent::{Exercise, Known, ShownWeight, show_weight},
+    represent::{Exercise, Known, ShownWeight, show_figure, show_weight},
 };
 
 /// Newest records that the overview shows.
@@ -170,21 +170,7 @@ struct Shown {
 
 impl Shown {
     fn figure(self, kind: Kind, figure: Decimal) -> (Number, &'static str) {
-        match (kind.unit(), self.unit) {
-            (Unit::Kg, Some(WeightUnit::Lb)) => {
-                let lb = WeightUnit::Lb.from_kg(figure);
-                let lb = lb.round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
-                (Number(lb.normalize()), "lb")
-            }
-            (Unit::Kg, Some(WeightUnit::Kg)) => {
-                let kg = figure.round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
-                (Number(kg.normalize()), "kg")
-            }
-            (Unit::Kg, None) => (Number(figure.normalize()), "kg"),
-            (Unit::Reps, _) => (Number(figure), "reps"),
-            (Unit::Seconds, _) => (Number(figure), "s"),
-            (Unit::Metres, _) => (Number(figure.normalize()), "m"),
-        }
+        show_figure(kind.unit(), figure, self.unit)
     }
 
     fn set(self, kind: Kind, set: &Performed, figure: Decimal) -> Holder {

@@ -1,7 +1,7 @@
 //! Who sends requests: accounts that were made just now, each with something of everything.
 
 use serde_json::{Value, json};
-use testkit::{App, BYPASS_KEY, Client, PASSWORD, bench, eventually};
+use testkit::{App, BYPASS_KEY, Client, PASSWORD, bench, eventually, new_id};
 
 /// What notices of the billing service are signed with.
 pub(crate) const BILLING_KEY: &str = "what the billing service of this run signs with";
@@ -85,6 +85,7 @@ impl Caller {
 pub(crate) async fn all(app: &App) -> Vec<Caller> {
     let (other, athlete, chained) =
         (app.athlete().await, app.pro_athlete().await, app.pro_athlete().await);
+    let scapegoat = app.athlete().await;
     let coach = app.grant(&app.athlete().await, &["--role", "coach"]).await;
     let client = app.pro_athlete().await;
     let admin = app.grant(&app.athlete().await, &["--role", "admin"]).await;
@@ -92,7 +93,16 @@ pub(crate) async fn all(app: &App) -> Vec<Caller> {
     coached(&coach, &client).await;
 
     let theirs = things(&other).await;
-    let public = json!({ "other": other.athlete, "public_routine": theirs["routine"] });
+    let public = json!({
+        "other": other.athlete,
+        "other_name": theirs["username"],
+        "public_routine": theirs["routine"],
+        "public_post": theirs["post"],
+        "public_comment": theirs["comment"],
+        // Whom one may block and hide, and the others still have somebody to see.
+        "scapegoat": scapegoat.athlete,
+        "scapegoat_post": things(&scapegoat).await["post"],
+    });
     let with_public = |mut own: Value| {
         for (name, id) in public.as_object().into_iter().flatten() {
             own[name] = id.clone();
@@ -127,9 +137,17 @@ async fn coached(coach: &Client, client: &Client) {
     client.post(&format!("/v1/coaching/coaches/{coach}/accept"), accepted).await.expect(200);
 }
 
-/// Two workouts that are over and one that goes on, a routine in public, a folder and a weighing.
+/// Two workouts that are over and one that goes on, a routine in public, a folder and a weighing, a post
+/// and a comment on it.
 async fn things(athlete: &Client) -> Value {
-    athlete.patch("/v1/athletes/me", json!({ "sex": "female" })).await.expect(200);
+    let username = format!("fuzz.{}", &new_id().simple().to_string()[20..]);
+    let profile = json!({ "sex": "female", "username": username });
+    athlete.patch("/v1/athletes/me", profile).await.expect(200);
+    let post = json!({ "text": "Hello", "visibility": "public" });
+    let post = athlete.post("/v1/posts", post).await.expect(201);
+    let comment = json!({ "text": "Myself" });
+    let comment = athlete.post(&format!("{}/comments", post.header("location")), comment).await;
+    let comment = comment.expect(201);
     let weighed = json!({ "bodyweight": { "value": 63.5, "unit": "kg" } });
     let weighed = athlete.post("/v1/athletes/me/measurements", weighed).await.expect(201);
     for kg in [95, 100] {
@@ -158,5 +176,8 @@ async fn things(athlete: &Client) -> Value {
         "folder": folder.data()["id"],
         "routine": routine.data()["id"],
         "measurement": weighed.data()["id"],
+        "username": username,
+        "post": post.data()["id"],
+        "comment": comment.data()["id"],
     })
 }

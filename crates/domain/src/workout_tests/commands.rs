@@ -338,6 +338,9 @@ fn expected(command: &Command, before: &Workout, now: Timestamp) -> Workout {
             after.status = Status::Completed;
             after.completed_at = Some(end.unwrap_or(now.max(before.details.started_at)));
             after.feeling = feeling.clone().map(Personal::Clear);
+            let is_news =
+                after.completed_at.is_some_and(|end| end.utc() > now.utc() - TimeDelta::days(7));
+            after.shared = is_news && before.details.visibility != Visibility::Private;
         }
         Command::Complete(..) => {}
         Command::Discard => after.status = Status::Discarded,

@@ -27,7 +27,7 @@ use web::{Access, Error, Revocation, Role, Seen, Tier, Tokens, What, limits::Lim
 
 use crate::{
     access_log::AccessLog,
-    commands::{self, Commands, Origin, accounts::Grant},
+    commands::{self, Commands, Origin, accounts::Grant, coaching::Side},
     settings::TokenKeys,
 };
 pub(crate) use keys::{Key, NewKey};
@@ -189,6 +189,12 @@ impl Accounts {
         .await
         .map_err(commands::database)?;
         Ok(partition.map(Partition))
+    }
+
+    /// An athlete, and where they are on the log; 404 for something of theirs where there is none such.
+    pub(crate) async fn side(&self, athlete: AthleteId, what: &str) -> Result<Side, Error> {
+        let partition = self.partition_of(athlete).await?;
+        partition.map(|partition| (athlete, partition)).ok_or_else(|| Error::not_found(what))
     }
 
     /// What the owner of an account is told of it.

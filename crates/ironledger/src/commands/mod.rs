@@ -7,8 +7,11 @@ pub(crate) mod bulk;
 pub(crate) mod coaching;
 pub(crate) mod exercises;
 pub(crate) mod folders;
+pub(crate) mod moderation;
 pub(crate) mod others;
+pub(crate) mod posts;
 pub(crate) mod recording;
+pub(crate) mod relations;
 pub(crate) mod requests;
 pub(crate) mod routines;
 mod streams;
@@ -54,6 +57,12 @@ pub(crate) struct Means {
     routines: Streams<domain::routines::Routine>,
     folders: Streams<domain::folders::Folders>,
     likes: Streams<domain::likes::Likes>,
+    relations: Streams<domain::relations::Side>,
+    posts: Streams<domain::posts::Post>,
+    comments: Streams<domain::posts::Comment>,
+    reactions: Streams<domain::posts::Reaction>,
+    moderations: Streams<domain::moderation::Moderation>,
+    reports: Streams<domain::moderation::Report>,
     usuals: Usuals,
 }
 
@@ -155,6 +164,12 @@ impl Commands {
             routines: Streams::new(log.clone(), 5_000),
             folders: Streams::new(log.clone(), 5_000),
             likes: Streams::new(log.clone(), 5_000),
+            relations: Streams::new(log.clone(), 20_000),
+            posts: Streams::new(log.clone(), 5_000),
+            comments: Streams::new(log.clone(), 5_000),
+            reactions: Streams::new(log.clone(), 5_000),
+            moderations: Streams::new(log.clone(), 5_000),
+            reports: Streams::new(log.clone(), 1_000),
             usuals,
             log,
             clock,

@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use domain::{
     exercises::{self, Exercises},
     likes::Likes,
-    profile::Profile,
     routines::{self, Routine},
 };
-use events::{AthleteId, CopiedFrom, Event, ExerciseId, RoutineId, Stream};
+use events::{AthleteId, CopiedFrom, Event, ExerciseId, RoutineId, Stream, Visibility};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -46,7 +45,8 @@ pub(crate) struct Liked {
 
 impl Commands {
     /// A routine of somebody, if the athlete may see it: their own, or a public one of an athlete whose
-    /// profile is not private. Both are asked of the log, so that going private holds at once.
+    /// profile is not private, or whom they follow. All of it is asked of the log, so that going private
+    /// holds at once.
     pub(crate) async fn visible_routine(
         &self,
         origin: &Origin,
@@ -65,16 +65,9 @@ impl Commands {
         if seen { Ok(routine) } else { Err(Error::not_found("routine")) }
     }
 
-    /// Whether the athlete may see what somebody shares, as the log has it now.
-    pub(crate) async fn is_open_to(
-        &self,
-        origin: &Origin,
-        (athlete, partition): Side,
-    ) -> Result<bool, Error> {
-        let profile = self.profiles.read(athlete, partition, Stream::athlete(athlete)).await?;
-        let is_private = |Profile(profile): &Profile| profile.privacy.private_profile;
-        let is_open = profile.state.as_ref().is_some_and(|profile| !is_private(profile));
-        Ok(is_open || athlete == origin.athlete)
+    /// Whether the athlete may see what somebody shares with everybody, as the log has it now.
+    pub(crate) async fn is_open_to(&self, origin: &Origin, owner: Side) -> Result<bool, Error> {
+        Ok(self.toward(origin, owner).await?.sees(Visibility::Public))
     }
 
     /// The exercises that an athlete made.

@@ -92,7 +92,7 @@ fn looked_at(caller: &Caller, arrival: &Arrival, athlete: Uuid) -> Seen {
 }
 
 /// An admin changes somebody's account.
-fn acted_on(caller: &Caller, arrival: &Arrival, athlete: AthleteId) -> Seen {
+pub(super) fn acted_on(caller: &Caller, arrival: &Arrival, athlete: AthleteId) -> Seen {
     Seen { what: What::AdminActed, ..looked_at(caller, arrival, athlete.uuid()) }
 }
 
@@ -158,14 +158,24 @@ async fn grant(
     athlete: AthleteId,
     grant: Grant,
 ) -> Result<(), Error> {
-    let partition = app.accounts.partition_of(athlete).await?;
-    let partition = partition.ok_or_else(|| Error::not_found("athlete"))?;
+    let origin = origin_of(app, caller, arrival, athlete).await?;
+    app.accounts.grant(&origin, grant).await?;
+    app.access_log.record(&[acted_on(caller, arrival, athlete)]).await
+}
+
+/// An admin gives a command about somebody.
+pub(super) async fn origin_of(
+    app: &App,
+    caller: &Caller,
+    arrival: &Arrival,
+    athlete: AthleteId,
+) -> Result<Origin, Error> {
+    let (athlete, partition) = app.accounts.side(athlete, "athlete").await?;
     let admin = AthleteId::new(caller.actor).map_err(Error::internal)?;
     let mut origin = Origin::new(athlete, partition, Actor::Athlete(admin), Channel::Api);
     origin.device = arrival.device.clone();
     origin.request = Some(arrival.request.clone());
-    app.accounts.grant(&origin, grant).await?;
-    app.access_log.record(&[acted_on(caller, arrival, athlete)]).await
+    Ok(origin)
 }
 
 /// Signs an account out everywhere.

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     commands::{
         Commands, Origin,
-        coaching::{Asked, Ended, Side},
+        coaching::{Asked, Ended},
     },
 };
 
@@ -50,7 +50,7 @@ async fn invite(
         }
     };
     let client = client.ok_or_else(|| Error::not_found("athlete"))?;
-    commands.invite_client(&origin, side(&accounts, client).await?).await.map(Created)
+    commands.invite_client(&origin, accounts.side(client, "athlete").await?).await.map(Created)
 }
 
 /// Withdraws an invitation, or ends what came of it.
@@ -60,7 +60,7 @@ async fn dismiss(
     origin: Origin,
     Path(client): Path<AthleteId>,
 ) -> Result<Answer<Ended>, Error> {
-    commands.dismiss_client(&origin, side(&accounts, client).await?).await
+    commands.dismiss_client(&origin, accounts.side(client, "athlete").await?).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -79,7 +79,7 @@ async fn accept(
     body: Json<Accept>,
 ) -> Result<Answer<Asked>, Error> {
     let invitation = body.good()?.invitation.uuid();
-    commands.accept_coach(&origin, side(&accounts, coach).await?, invitation).await
+    commands.accept_coach(&origin, accounts.side(coach, "athlete").await?, invitation).await
 }
 
 /// Declines an invitation, or ends what came of it, at once.
@@ -89,10 +89,5 @@ async fn leave(
     origin: Origin,
     Path(coach): Path<AthleteId>,
 ) -> Result<Answer<Ended>, Error> {
-    commands.leave_coach(&origin, side(&accounts, coach).await?).await
-}
-
-async fn side(accounts: &Accounts, athlete: AthleteId) -> Result<Side, Error> {
-    let partition = accounts.partition_of(athlete).await?;
-    partition.map(|partition| (athlete, partition)).ok_or_else(|| Error::not_found("athlete"))
+    commands.leave_coach(&origin, accounts.side(coach, "athlete").await?).await
 }

@@ -15,9 +15,12 @@ mod health;
 mod keys;
 mod log;
 mod models;
+mod moderation;
 mod oidc;
 mod others;
+mod people;
 pub(crate) mod permissions;
+mod posts;
 mod routines;
 mod sessions;
 mod workouts;
@@ -56,6 +59,9 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(others::routes())
         .merge(athletes::routes())
         .merge(coaching::routes())
+        .merge(people::routes())
+        .merge(posts::routes())
+        .merge(moderation::of_athletes())
         .merge(auth::of_account())
         .merge(sessions::routes())
         .merge(keys::routes());
@@ -67,6 +73,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(oidc::routes())
         .merge(billing::routes())
         .merge(admin::routes())
+        .merge(moderation::routes())
         .merge(access::routes())
         .merge(health::routes())
         .merge(document::routes())
@@ -77,6 +84,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(projections::history::routes(&app.queries))
         .merge(projections::records::routes(&app.queries))
         .merge(projections::routines::routes())
+        .merge(projections::social::routes())
         .merge(projections::stats::routes(&app.queries))
         .merge(projections::strength::routes())
 }

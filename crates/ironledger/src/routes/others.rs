@@ -22,7 +22,6 @@ use crate::{
     app::App,
     commands::{
         Commands, Failure, Origin,
-        coaching::Side,
         others::{CopyRoutine, Liked},
     },
 };
@@ -75,8 +74,7 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Shared>>, Error> {
     context.wait::<Routines>(&reading).await?;
-    let owner = accounts.partition_of(athlete).await?.map(|partition| (athlete, partition));
-    let owner = owner.ok_or_else(|| Error::not_found("athlete"))?;
+    let owner = accounts.side(athlete, "athlete").await?;
     if !commands.is_open_to(&origin, owner).await? {
         return Err(Error::not_found("athlete"));
     }
@@ -92,7 +90,7 @@ async fn show(
     Path((athlete, id)): Path<(AthleteId, RoutineId)>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Answer<Shown>, Error> {
-    let owner = side(&accounts, athlete).await?;
+    let owner = accounts.side(athlete, "routine").await?;
     let loaded = commands.visible_routine(&origin, owner, id).await?;
     let routine = loaded.state.as_ref().and_then(Routine::there);
     let details = &routine.ok_or_else(|| Error::not_found("routine"))?.details;
@@ -122,7 +120,7 @@ async fn copy(
     body: Json<CopyRoutine>,
 ) -> Result<Created<super::routines::Shown>, Error> {
     let body = body.good()?;
-    let owner = side(&accounts, athlete).await?;
+    let owner = accounts.side(athlete, "routine").await?;
     let (commands, origin) = (&commands, &origin);
     let show = |id, loaded, own| async move { made(commands, origin, id, loaded, own).await };
     let copied = commands.copy_routine(origin, owner, id, body, show).await;
@@ -136,7 +134,7 @@ async fn like(
     origin: Origin,
     Path((athlete, id)): Path<(AthleteId, RoutineId)>,
 ) -> Result<Answer<Liked>, Error> {
-    commands.like_routine(&origin, side(&accounts, athlete).await?, id).await
+    commands.like_routine(&origin, accounts.side(athlete, "routine").await?, id).await
 }
 
 /// Likes a routine no longer.
@@ -146,9 +144,4 @@ async fn unlike(
     Path((athlete, id)): Path<(AthleteId, RoutineId)>,
 ) -> Result<Answer<Liked>, Error> {
     commands.unlike_routine(&origin, athlete, id).await
-}
-
-async fn side(accounts: &Accounts, athlete: AthleteId) -> Result<Side, Error> {
-    let partition = accounts.partition_of(athlete).await?;
-    partition.map(|partition| (athlete, partition)).ok_or_else(|| Error::not_found("routine"))
 }

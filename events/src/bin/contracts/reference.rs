@@ -72,6 +72,12 @@ fn event(
         StreamKind::Routine => "`routine-<routine id>`",
         StreamKind::Folders => "`folders-<athlete id>`",
         StreamKind::Likes => "`likes-<athlete id>`",
+        StreamKind::Relation => "`relation-<id of the other athlete>`",
+        StreamKind::Post => "`post-<post id>`",
+        StreamKind::Comment => "`comment-<comment id>`",
+        StreamKind::Reaction => "`reaction-<hash of what it is about>`",
+        StreamKind::Report => "`report-<report id>`",
+        StreamKind::Moderation => "`moderation-<athlete id>`",
         StreamKind::Other(_) => return Err("a type of a stream that is not known".into()),
     };
     writeln!(page, "\n## {}\n{meaning}\n", kind.name)?;

@@ -1,0 +1,217 @@
+//! `/v1/reports` and `/v1/admin/…`: what does not belong here, told by athletes and dealt with by admins.
+
+use axum::extract::State;
+use events::{AthleteId, ContentId, PublicId, ReportId, ReportOutcome, Timestamp};
+use projections::{
+    Context, Reading,
+    social::{self, Fresh, QueuedReport, Reported, Social},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use web::{Answer, Caller, Created, Cursor, Detail, Error, Json, Limit, Path, Query, Routes};
+
+use super::admin::{acted_on, origin_of};
+use crate::{
+    accounts::{Accounts, Arrival},
+    app::App,
+    commands::{
+        Commands, Origin,
+        moderation::{Hidden, Suspension, TellOf, Told},
+    },
+};
+
+pub(super) fn routes() -> Routes<App> {
+    Routes::of(include_str!("moderation.rs"))
+        .get("/v1/admin/reports", queue)
+        .post("/v1/admin/reports/{athlete}/{report}/resolve", resolve)
+        .or(|operation| operation.fails(&[409]))
+        .put("/v1/admin/content/{content}/hidden", hide)
+        .delete("/v1/admin/content/{content}/hidden", restore)
+        .put("/v1/admin/accounts/{athlete}/suspension", suspend)
+        .delete("/v1/admin/accounts/{athlete}/suspension", lift)
+}
+
+/// The routes of those who tell.
+pub(super) fn of_athletes() -> Routes<App> {
+    Routes::of(include_str!("moderation.rs"))
+        .post("/v1/reports", report)
+        .or(|operation| operation.needs_body())
+}
+
+/// Tells who runs the place of a post, a comment or an athlete that the caller sees.
+async fn report(
+    State(commands): State<Commands>,
+    State(accounts): State<Accounts>,
+    origin: Origin,
+    body: Json<TellOf>,
+) -> Result<Created<Told>, Error> {
+    let body = body.good()?;
+    let about = match (body.content, body.athlete) {
+        (Some(PublicId(content)), None) => {
+            commands.seen(&accounts, &origin, &content).await?;
+            content.owner
+        }
+        (None, Some(athlete)) => {
+            let side = accounts.side(athlete, "athlete").await?;
+            if !commands.toward(&origin, side).await?.knows() {
+                return Err(Error::not_found("athlete"));
+            }
+            athlete
+        }
+        _ => {
+            let message = "must be given, or athlete, and not both";
+            return Err(Error::validation(vec![Detail::new("content", message)]));
+        }
+    };
+    commands.report(&origin, about, body).await.map(Created)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct QueueQuery {
+    /// Those that were looked at, instead of those that wait.
+    #[serde(default)]
+    resolved: Resolved,
+    cursor: Option<Cursor<Reported>>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Resolved {
+    #[default]
+    False,
+    True,
+}
+
+/// Reports, the oldest first.
+async fn queue(
+    State(context): State<Context>,
+    reading: Reading,
+    Query(query): Query<QueueQuery>,
+) -> Result<Answer<Vec<QueuedReport>>, Error> {
+    context.wait::<Social>(&reading).await?;
+    let fresh = Fresh::read(&context).await?;
+    let (resolved, after) = (query.resolved == Resolved::True, query.cursor.map(|at| at.0));
+    let (reports, next) = social::queue(&context, resolved, after, query.limit.0).await?;
+    let next = next.map(|place| Cursor(place).encode());
+    Ok(Answer::list(&reports, next)?.at(&fresh.position))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Resolve {
+    /// What comes of it: `hidden` hides the post or comment, `suspended` suspends whose doing it is.
+    outcome: ReportOutcome,
+    /// Of a suspension, when it ends; never by default.
+    until: Option<Timestamp>,
+}
+
+/// Deals with a report of an athlete's, and says so.
+async fn resolve(
+    State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
+    Path((reporter, id)): Path<(AthleteId, ReportId)>,
+    body: Json<Resolve>,
+) -> Result<Answer<Told>, Error> {
+    let Resolve { outcome, until } = body.good()?;
+    if until.is_some() && outcome != ReportOutcome::Suspended {
+        let message = "must not be given: nobody is suspended";
+        return Err(Error::validation(vec![Detail::new("until", message)]));
+    }
+    let origin = origin_of(&app, &caller, &arrival, reporter).await?;
+    let report = app.commands.report_of(&origin, id).await?;
+    let report = report.state.as_ref().ok_or_else(|| Error::not_found("report"))?;
+    // What follows is done first: a report that is left open can be dealt with again.
+    if report.outcome.is_none() {
+        match (outcome, report.said.content) {
+            (ReportOutcome::Dismissed, _) => {}
+            (ReportOutcome::Hidden, Some(content)) => {
+                set_hidden(&app, &caller, &arrival, &content, true).await?;
+            }
+            (ReportOutcome::Hidden, None) => {
+                let message = "must not be hidden: the report is of an athlete";
+                return Err(Error::validation(vec![Detail::new("outcome", message)]));
+            }
+            (ReportOutcome::Suspended, _) => {
+                let about = report.said.athlete;
+                let of = origin_of(&app, &caller, &arrival, about).await?;
+                app.commands.suspend(&of, until).await?;
+                app.access_log.record(&[acted_on(&caller, &arrival, about)]).await?;
+            }
+        }
+    }
+    app.commands.resolve_report(&origin, id, outcome).await
+}
+
+/// Shows a post or comment to nobody any more but whose it is.
+async fn hide(
+    State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(content): Path<PublicId>,
+) -> Result<Answer<Hidden>, Error> {
+    set_hidden(&app, &caller, &arrival, &content.0, true).await
+}
+
+/// Shows a post or comment again.
+async fn restore(
+    State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(content): Path<PublicId>,
+) -> Result<Answer<Hidden>, Error> {
+    set_hidden(&app, &caller, &arrival, &content.0, false).await
+}
+
+async fn set_hidden(
+    app: &App,
+    caller: &Caller,
+    arrival: &Arrival,
+    content: &ContentId,
+    hides: bool,
+) -> Result<Answer<Hidden>, Error> {
+    let origin = origin_of(app, caller, arrival, content.owner).await?;
+    let answer = app.commands.hide(&origin, *content, hides).await?;
+    app.access_log.record(&[acted_on(caller, arrival, content.owner)]).await?;
+    Ok(answer)
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Suspend {
+    /// When it ends; never by default.
+    until: Option<Timestamp>,
+}
+
+/// Suspends an athlete: others see nothing of theirs, and they have nothing to do with others. They
+/// train on.
+async fn suspend(
+    State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(athlete): Path<AthleteId>,
+    body: Json<Suspend>,
+) -> Result<Answer<Suspension>, Error> {
+    let until = body.good()?.until;
+    let origin = origin_of(&app, &caller, &arrival, athlete).await?;
+    let answer = app.commands.suspend(&origin, until).await?;
+    app.access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
+    Ok(answer)
+}
+
+/// Suspends an athlete no longer.
+async fn lift(
+    State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(athlete): Path<AthleteId>,
+) -> Result<Answer<Suspension>, Error> {
+    let origin = origin_of(&app, &caller, &arrival, athlete).await?;
+    let answer = app.commands.lift_suspension(&origin).await?;
+    app.access_log.record(&[acted_on(&caller, &arrival, athlete)]).await?;
+    Ok(answer)
+}

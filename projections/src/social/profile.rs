@@ -1,0 +1,208 @@
+//! People as others see them: cards, the search for them, and what a profile says.
+
+use domain::{
+    one_rep_max::Formula,
+    records::Kind,
+    relations::{Openness, Reader},
+};
+use events::{AthleteId, Number, WeightUnit};
+use schemars::JsonSchema;
+use serde::Serialize;
+use web::Error;
+
+use super::{Fresh, people::words};
+use crate::{
+    Context, context,
+    represent::{Exercise, show_figure},
+};
+
+/// The name of somebody.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Card {
+    /// Who.
+    pub id: AthleteId,
+    /// The name that nobody else has; `null` where there is none.
+    pub username: Option<String>,
+    /// What they are called; `null` where they do not say, or it was erased.
+    pub name: Option<String>,
+}
+
+/// Most words of a search that are looked for.
+const MOST_WORDS: usize = 5;
+
+/// Whom a search finds among those whom a reader knows of: each of its words begins the username or a
+/// word of the name. Those of whom the first word is the whole come first.
+pub async fn find(
+    context: &Context,
+    fresh: &Fresh,
+    reader: AthleteId,
+    wanted: &str,
+    limit: usize,
+) -> Result<Vec<Card>, Error> {
+    let mut words = words(wanted);
+    words.truncate(MOST_WORDS);
+    // The longest word has the fewest matches.
+    words.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
+    let Some((first, others)) = words.split_first() else { return Ok(Vec::new()) };
+    let (from, to): (Vec<String>, Vec<String>) =
+        others.iter().map(|word| (word.clone(), after(word))).unzip();
+    let rows = sqlx::query!(
+        r#"select a.owner, a.username, a.name
+           from (
+               select w.owner, min(w.word collate "C") as word
+               from (
+                   select w.owner, w.word from social_v1.words w
+                   where w.word collate "C" >= $1 and w.word collate "C" < $2
+                       and not exists (
+                           select from unnest($3::text[], $4::text[]) as o (low, high)
+                           where not exists (
+                               select from social_v1.words x
+                               where x.owner = w.owner and x.word collate "C" >= o.low
+                                   and x.word collate "C" < o.high
+                           )
+                       )
+                   order by w.word collate "C", w.owner
+                   limit $5::bigint * 4
+               ) w
+               group by w.owner
+           ) w
+           join social_v1.athletes a on a.owner = w.owner
+           where (a.owner = $7 or not exists (
+                   select from social_v1.suspensions s
+                   where s.owner = a.owner and (s.until is null or s.until > $6)
+               ))
+               and not exists (
+                   select from social_v1.ties b
+                   where b.blocked_at is not null and ((b.owner = a.owner and b.other = $7)
+                       or (b.owner = $7 and b.other = a.owner))
+               )
+           order by w.word collate "C", a.owner
+           limit $5"#,
+        first,
+        after(first),
+        &from,
+        &to,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        context.clock.now().utc(),
+        reader.uuid(),
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let mut cards = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = AthleteId::new(row.owner).map_err(Error::internal)?;
+        if !fresh.conceals(reader, id) {
+            cards.push(Card { id, username: row.username, name: row.name });
+        }
+    }
+    Ok(cards)
+}
+
+/// The first text after all that begin with a word.
+fn after(word: &str) -> String {
+    format!("{word}\u{10ffff}")
+}
+
+/// How many an athlete has to do with, and what they show a reader.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[schemars(rename = "ProfileCounts")]
+pub struct Counts {
+    /// Those who follow them.
+    pub followers: i64,
+    /// Those whom they follow.
+    pub following: i64,
+    /// Their posts that the reader sees.
+    pub posts: i64,
+}
+
+/// Counts ties whose one side is an athlete that are no requests, and not ended.
+macro_rules! count {
+    ($context:expr, $side:literal, $of:expr) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!"
+               from social_v1.ties f
+               left join social_v1.ties a on a.owner = f.other and a.other = f.owner
+               where f."#
+                + $side
+                + r#" = $1 and f.follow is not null and f.blocked_at is null
+                   and a.blocked_at is null and a.removed is distinct from f.follow
+                   and (not f.requested or a.accepted = f.follow)"#,
+            $of.uuid(),
+        )
+        .fetch_one(&$context.pool)
+    };
+}
+
+impl Counts {
+    /// Of an athlete, for a reader.
+    pub async fn of(
+        context: &Context,
+        athlete: AthleteId,
+        from: Reader,
+        openness: Openness,
+    ) -> Result<Self, Error> {
+        let most_private = match from {
+            Reader::Oneself => 3,
+            Reader::Follower => 2,
+            Reader::Stranger if !openness.is_private => 1,
+            Reader::Stranger | Reader::Blocked => 0,
+        };
+        let posts = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from social_v1.posts p
+               where p.owner = $1 and p.posted_at is not null and p.visibility <= $2
+                   and not p.hidden"#,
+            athlete.uuid(),
+            most_private,
+        )
+        .fetch_one(&context.pool);
+        let counted = tokio::try_join!(
+            count!(context, "other", athlete),
+            count!(context, "owner", athlete),
+            posts
+        );
+        let (followers, following, posts) = counted.map_err(context::database)?;
+        Ok(Self { followers, following, posts })
+    }
+}
+
+/// An estimated maximum that somebody shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Showcased {
+    /// Of which exercise.
+    pub exercise: Exercise,
+    /// The best estimate of a one-repetition maximum.
+    pub one_rep_max: Number,
+    /// `kg` or `lb`.
+    pub unit: &'static str,
+}
+
+/// Most exercises that a profile shows.
+const SHOWCASE: usize = 5;
+
+/// An athlete's best estimated maxima, the greatest first, of exercises of the library.
+pub async fn showcase(
+    context: &Context,
+    athlete: AthleteId,
+    unit: Option<WeightUnit>,
+) -> Result<Vec<Showcased>, Error> {
+    let best = crate::records::best(context, athlete).await?;
+    let mut maxima = Vec::new();
+    for (exercise, known, best) in &best {
+        let kind = Kind::OneRepMax(Formula::Standard);
+        if !Kind::of(known.measurement).any(|of| of == kind) || known.measurement.has_bodyweight() {
+            continue;
+        }
+        if let Some((_, figure)) = best.usual_holder(kind, known.measurement) {
+            maxima.push((figure, exercise, known));
+        }
+    }
+    maxima.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1)));
+    let shown = maxima.into_iter().take(SHOWCASE).map(|(figure, exercise, known)| {
+        let kind = Kind::OneRepMax(Formula::Standard);
+        let (one_rep_max, unit) = show_figure(kind.unit(), figure, unit);
+        let exercise = Exercise { id: exercise.to_string(), name: known.name.clone() };
+        Showcased { exercise, one_rep_max, unit }
+    });
+    Ok(shown.collect())
+}
