@@ -7,6 +7,7 @@ mod days;
 pub mod history;
 mod lifts;
 pub mod open;
+mod page;
 pub mod plans;
 mod reading;
 pub mod records;

@@ -19,6 +19,7 @@ use crate::{
     athlete::{Custom, custom_exercises},
     context,
     days::Edge,
+    page,
     represent::{Known, Parts},
     weighings,
 };
@@ -137,8 +138,7 @@ pub(super) async fn page(
         wanted.from.map(|edge| edge.first(zone)) as Option<DateTime<Utc>>,
         wanted.to.map(|edge| edge.after(zone)) as Option<DateTime<Utc>>,
         wanted.exercises.as_deref() as Option<&[String]>,
-        // One more than wanted tells whether the list goes on.
-        i64::try_from(wanted.limit + 1).unwrap_or(i64::MAX),
+        page::one_more(wanted.limit),
     )
     .fetch_all(&context.pool)
     .await
@@ -152,12 +152,9 @@ pub(super) async fn page(
     let weighings = first.measured_at.iter().flatten().copied();
     let weighings: Vec<_> = weighings.zip(first.weights.iter().flatten().cloned()).collect();
     let mut workouts: Vec<Parts> = gather(rows)?.into_iter().map(|(_, workout)| workout).collect();
-    let next = (workouts.len() > wanted.limit).then(|| {
-        workouts.truncate(wanted.limit);
-        workouts
-            .last()
-            .map(|last| Place { started_at: last.details.started_at, workout: last.id.uuid() })
-    });
+    let place =
+        |last: &Parts| Place { started_at: last.details.started_at, workout: last.id.uuid() };
+    let next = page::cut(&mut workouts, wanted.limit, place);
     complete(context, owner, &mut workouts).await?;
     if workouts.iter().any(Parts::weighs) {
         let bodyweights = weighings::open(context, weighings).await?;
@@ -165,7 +162,7 @@ pub(super) async fn page(
             workout.bodyweights = bodyweights.clone();
         }
     }
-    Ok(Page { position, workouts, next: next.flatten() })
+    Ok(Page { position, workouts, next })
 }
 
 /// Workouts of anybody, by owner and id, for others to see; those that are not there are left out. Who

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use web::Error;
 
 use super::fold::bit;
-use crate::{Context, context};
+use crate::{Context, context, page};
 
 /// Which of one's own routines are wanted.
 #[derive(Debug, Default)]
@@ -121,7 +121,7 @@ pub(super) async fn own(
         wanted.folder.is_some(),
         wanted.folder.flatten().map(|folder| folder.uuid()),
         wanted.day.map(bit),
-        one_more(wanted.limit),
+        page::one_more(wanted.limit),
     )
     .fetch_all(&context.pool)
     .await
@@ -150,7 +150,7 @@ pub(super) async fn own(
             },
         ));
     }
-    page(context, position, entries, wanted.limit, |own, name| own.name = name).await
+    named(context, position, entries, wanted.limit, |own, name| own.name = name).await
 }
 
 /// The public routines of an athlete. Whether their profile is private is not asked here.
@@ -181,7 +181,7 @@ pub async fn public(
         partition.0,
         after.map(|place| place.at.utc()) as Option<DateTime<Utc>>,
         after.map(|place| place.routine),
-        one_more(limit),
+        page::one_more(limit),
     )
     .fetch_all(&context.pool)
     .await
@@ -223,7 +223,7 @@ pub(super) async fn liked(
         after.map(|place| place.at.utc()) as Option<DateTime<Utc>>,
         after.map(|place| place.routine),
         after.map(|place| place.owner),
-        one_more(limit),
+        page::one_more(limit),
     )
     .fetch_all(&context.pool)
     .await
@@ -268,12 +268,7 @@ async fn shared(
         Some((place, row.name?, Shared { id: routine, owner, name: None, exercise_count, likes }))
     });
     let entries = entries.collect();
-    page(context, position, entries, limit, |shared, name| shared.name = name).await
-}
-
-/// One more than wanted tells whether the list goes on.
-fn one_more(limit: usize) -> i64 {
-    i64::try_from(limit + 1).unwrap_or(i64::MAX)
+    named(context, position, entries, limit, |shared, name| shared.name = name).await
 }
 
 fn position(first: Option<(i64, i64)>, partition: Partition) -> Result<Positions, Error> {
@@ -283,16 +278,14 @@ fn position(first: Option<(i64, i64)>, partition: Partition) -> Result<Positions
 }
 
 /// A page of entries with their names, which are opened.
-async fn page<T>(
+async fn named<T>(
     context: &Context,
     position: Positions,
     mut entries: Vec<(Place, String, T)>,
     limit: usize,
     name_it: impl Fn(&mut T, Option<String>),
 ) -> Result<Page<T>, Error> {
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = entries.last().filter(|_| more).map(|(place, ..)| *place);
+    let next = page::cut(&mut entries, limit, |(place, ..)| *place);
     let names = entries.iter().map(|(_, name, _)| serde_json::from_str(name));
     let mut names: Vec<Personal<String>> =
         names.collect::<Result<_, _>>().map_err(Error::internal)?;

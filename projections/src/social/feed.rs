@@ -7,7 +7,7 @@ use serde::Deserialize;
 use web::{Answer, Cursor, Error, Limit, Query, Routes};
 
 use super::{
-    Fresh, Social,
+    Fresh,
     pages::{Post, Posted, Posts},
 };
 use crate::{Context, history::History, reading::Reading};
@@ -38,9 +38,8 @@ async fn feed(
     reading: Reading,
     Query(query): Query<FeedQuery>,
 ) -> Result<Answer<Vec<Post>>, Error> {
-    context.wait::<Social>(&reading).await?;
     context.wait::<History>(&reading).await?;
-    let fresh = Fresh::read(&context).await?;
+    let fresh = Fresh::read(&context, &reading).await?;
     let (reader, partition) = (reading.owner, reading.partition);
     let posts = Posts { context: &context, reader, partition, unit: query.unit };
     let after = query.cursor.map(|cursor| cursor.0);

@@ -15,8 +15,11 @@ use log::Positions;
 use uuid::Uuid;
 use web::Error;
 
-use super::fold::{Place, place};
-use crate::{Context, context};
+use super::{
+    Social,
+    fold::{Place, place},
+};
+use crate::{Context, context, reading::Reading};
 
 /// A projector that is further behind in a partition is waited for: to look at more would hold the
 /// reader up.
@@ -56,8 +59,10 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    /// Looks at the log behind the rows; 503 where the rows are too far behind.
-    pub async fn read(context: &Context) -> Result<Self, Error> {
+    /// Looks at the log behind the rows, once they have reached the position that a reader asks for; 503
+    /// where they do not, or are too far behind.
+    pub async fn read(context: &Context, reading: &Reading) -> Result<Self, Error> {
+        context.wait::<Social>(reading).await?;
         let types = TAKES.map(str::to_owned);
         let rows = sqlx::query!(
             r#"select c.partition, c.epoch, c.position, e.owner as "owner?",

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use web::Error;
 
 use super::{Fresh, profile::Card};
-use crate::{Context, context};
+use crate::{Context, context, page};
 
 row! {
     pub(super) struct Tie in "ties" by 2 {
@@ -169,8 +169,7 @@ impl List {
         after: Option<Place>,
         limit: usize,
     ) -> Result<People, Error> {
-        // One more than wanted tells whether the list goes on.
-        let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let most = page::one_more(limit);
         let rows = match self {
             Self::Followers(of) => {
                 ties!(context, "owner" of "other", reader, of, false, after, most)
@@ -183,10 +182,8 @@ impl List {
             Self::Blocks(of) => blocks(context, of, after, most).await,
         };
         let mut rows = rows.map_err(context::database)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| more);
-        let next = next.map(|row| Place { at: Timestamp::new(row.at), person: row.person });
+        let place = |row: &Row| Place { at: Timestamp::new(row.at), person: row.person };
+        let next = page::cut(&mut rows, limit, place);
         let mut people = Vec::with_capacity(rows.len());
         let is_pending = matches!(self, Self::Asking(_) | Self::Asked(_));
         for row in rows {

@@ -29,6 +29,7 @@ use crate::{
     athlete::custom_exercises,
     context,
     history::{self, History},
+    page,
     represent::{Exercise, Known, Parts, show_figure},
 };
 
@@ -182,8 +183,7 @@ macro_rules! of_author {
             $after.map(|after: Posted| after.at.utc()) as Option<DateTime<Utc>>,
             $after.map(|after: Posted| after.kind),
             $after.map(|after: Posted| after.post),
-            // One more than wanted tells whether the list goes on.
-            i64::try_from($limit + 1).unwrap_or(i64::MAX),
+            page::one_more($limit),
         )
         .fetch_all(&$self.context.pool)
         .await
@@ -202,7 +202,7 @@ impl Posts<'_> {
         after: Option<Posted>,
         limit: usize,
     ) -> Result<Page, Error> {
-        let found = sqlx::query_as!(
+        let mut found = sqlx::query_as!(
             Found,
             r#"with followed as materialized (
                    select f.other
@@ -258,14 +258,14 @@ impl Posts<'_> {
             after.map(|after| after.owner),
             after.map(|after| after.kind),
             after.map(|after| after.post),
-            i64::try_from(limit + 1).unwrap_or(i64::MAX),
+            page::one_more(limit),
         )
         .fetch_all(&self.context.pool)
         .await
         .map_err(context::database)?;
-        let (mut found, next) = page(found, limit);
+        let next = page::cut(&mut found, limit, place);
         let mut seen = Vec::with_capacity(found.len());
-        for post in found.drain(..) {
+        for post in found {
             let id = post.id()?;
             let from = fresh.reader(self.reader, id.owner, Reader::Follower);
             let openness = fresh.openness(id.owner, Openness::default());
@@ -295,7 +295,8 @@ impl Posts<'_> {
             }
             Reader::Blocked => return Ok((Vec::new(), None)),
         };
-        let (found, next) = page(found.map_err(context::database)?, limit);
+        let mut found = found.map_err(context::database)?;
+        let next = page::cut(&mut found, limit, place);
         let mut seen = Vec::with_capacity(found.len());
         for post in found {
             let hides = from != Reader::Oneself && fresh.hides(&post.id()?, from);
@@ -463,17 +464,9 @@ pub async fn is_posted(context: &Context, id: &ContentId) -> Result<bool, Error>
     .map_err(context::database)
 }
 
-/// What of a page of one too many is on it, and where the next begins.
-fn page(mut found: Vec<Found>, limit: usize) -> (Vec<Found>, Option<Posted>) {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|post| Posted {
-        at: Timestamp::new(post.posted_at),
-        owner: post.owner,
-        kind: post.kind,
-        post: post.post,
-    });
-    (found, next)
+fn place(post: &Found) -> Posted {
+    let at = Timestamp::new(post.posted_at);
+    Posted { at, owner: post.owner, kind: post.kind, post: post.post }
 }
 
 fn done(workout: Parts) -> Done {

@@ -16,7 +16,7 @@ use super::{
     profile::Card,
     talk,
 };
-use crate::{Context, context};
+use crate::{Context, context, page};
 
 row! {
     pub(super) struct ReportRow in "reports" by 2 {
@@ -127,15 +127,12 @@ pub async fn queue(
         after.map(|after| after.at.utc()) as Option<DateTime<Utc>>,
         after.map(|after| after.owner),
         after.map(|after| after.report),
-        // One more than wanted tells whether the list goes on.
-        i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        page::one_more(limit),
     )
     .fetch_all(&context.pool)
     .await
     .map_err(context::database)?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| Reported {
+    let next = page::cut(&mut rows, limit, |row| Reported {
         at: Timestamp::new(row.reported_at),
         owner: row.owner,
         report: row.report,

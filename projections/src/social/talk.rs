@@ -18,7 +18,7 @@ use super::{
     fold::{Place, json},
     profile::Card,
 };
-use crate::{Context, context};
+use crate::{Context, context, page};
 
 row! {
     pub(super) struct CommentRow in "comments" by 2 {
@@ -238,15 +238,12 @@ pub async fn comments(
         after.map(|at| at.at.utc()) as Option<DateTime<Utc>>,
         after.map(|at| at.athlete),
         after.map(|at| at.id),
-        // One more than wanted tells whether the list goes on.
-        i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        page::one_more(limit),
     )
     .fetch_all(&context.pool)
     .await
     .map_err(context::database)?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| At {
+    let next = page::cut(&mut rows, limit, |row| At {
         at: Timestamp::new(row.written_at),
         athlete: row.owner,
         id: row.comment,
@@ -319,14 +316,12 @@ pub async fn likers(
         context.clock.now().utc(),
         after.map(|at| at.at.utc()) as Option<DateTime<Utc>>,
         after.map(|at| at.athlete),
-        i64::try_from(limit + 1).unwrap_or(i64::MAX),
+        page::one_more(limit),
     )
     .fetch_all(&context.pool)
     .await
     .map_err(context::database)?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| At {
+    let next = page::cut(&mut rows, limit, |row| At {
         at: Timestamp::new(row.liked_at),
         athlete: row.owner,
         id: Uuid::nil(),

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use events::{AthleteId, ContentId, PublicId, ReportId, ReportOutcome, Timestamp};
 use projections::{
-    Context, Reading,
-    social::{self, Fresh, QueuedReport, Reported, Social},
+    Reading,
+    social::{self, Fresh, QueuedReport, Reported},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,10 +12,10 @@ use web::{Answer, Caller, Created, Cursor, Detail, Error, Json, Limit, Path, Que
 
 use super::admin::{acted_on, origin_of};
 use crate::{
-    accounts::{Accounts, Arrival},
+    accounts::Arrival,
     app::App,
     commands::{
-        Commands, Origin,
+        Origin,
         moderation::{Hidden, Suspension, TellOf, Told},
     },
 };
@@ -40,20 +40,19 @@ pub(super) fn of_athletes() -> Routes<App> {
 
 /// Tells who runs the place of a post, a comment or an athlete that the caller sees.
 async fn report(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     body: Json<TellOf>,
 ) -> Result<Created<Told>, Error> {
     let body = body.good()?;
     let about = match (body.content, body.athlete) {
         (Some(PublicId(content)), None) => {
-            commands.seen(&accounts, &origin, &content).await?;
+            app.commands.seen(&app.accounts, &origin, &content).await?;
             content.owner
         }
         (None, Some(athlete)) => {
-            let side = accounts.side(athlete, "athlete").await?;
-            if !commands.toward(&origin, side).await?.knows() {
+            let side = app.accounts.side(athlete, "athlete").await?;
+            if !app.commands.toward(&origin, side).await?.knows() {
                 return Err(Error::not_found("athlete"));
             }
             athlete
@@ -63,7 +62,7 @@ async fn report(
             return Err(Error::validation(vec![Detail::new("content", message)]));
         }
     };
-    commands.report(&origin, about, body).await.map(Created)
+    app.commands.report(&origin, about, body).await.map(Created)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -88,14 +87,13 @@ enum Resolved {
 
 /// Reports, the oldest first.
 async fn queue(
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     Query(query): Query<QueueQuery>,
 ) -> Result<Answer<Vec<QueuedReport>>, Error> {
-    context.wait::<Social>(&reading).await?;
-    let fresh = Fresh::read(&context).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
     let (resolved, after) = (query.resolved == Resolved::True, query.cursor.map(|at| at.0));
-    let (reports, next) = social::queue(&context, resolved, after, query.limit.0).await?;
+    let (reports, next) = social::queue(&app.queries, resolved, after, query.limit.0).await?;
     let next = next.map(|place| Cursor(place).encode());
     Ok(Answer::list(&reports, next)?.at(&fresh.position))
 }

@@ -7,19 +7,18 @@ use domain::{
 };
 use events::{AthleteId, FollowId, Text, Visibility, WeightUnit};
 use projections::{
-    Context, Reading,
+    Reading,
     records::Records,
-    social::{self, Card, Connection, Counts, Fresh, List, Place, Showcased, Social},
+    social::{self, Card, Connection, Counts, Fresh, List, Place, Showcased},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use web::{Answer, Cursor, Error, Json, Limit, Path, Query, Routes};
 
 use crate::{
-    accounts::Accounts,
     app::App,
     commands::{
-        Commands, Origin,
+        Origin,
         relations::{Shown, Toward},
     },
 };
@@ -53,15 +52,14 @@ struct FindQuery {
 
 /// Finds people by username and name: every word begins one of theirs. Whole words come first.
 async fn find(
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Query(query): Query<FindQuery>,
 ) -> Result<Answer<Vec<Card>>, Error> {
-    context.wait::<Social>(&reading).await?;
-    let fresh = Fresh::read(&context).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
     let (reader, wanted, limit) = (origin.athlete, query.q.as_str(), query.limit.0);
-    let found = social::find(&context, &fresh, reader, wanted, limit).await?;
+    let found = social::find(&app.queries, &fresh, reader, wanted, limit).await?;
     Ok(Answer::list(&found, None)?.at(&fresh.position))
 }
 
@@ -89,19 +87,16 @@ struct ProfileQuery {
 
 /// The profile of a username.
 async fn profile(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(username): Path<Username>,
     Query(query): Query<ProfileQuery>,
 ) -> Result<Answer<PublicProfile>, Error> {
-    context.wait::<Social>(&reading).await?;
-    context.wait::<Records>(&reading).await?;
+    app.queries.wait::<Records>(&reading).await?;
     let not_there = || Error::not_found("athlete");
-    let athlete = accounts.of_username(&username).await?.ok_or_else(not_there)?;
-    let toward = commands.toward(&origin, accounts.side(athlete, "athlete").await?).await?;
+    let athlete = app.accounts.of_username(&username).await?.ok_or_else(not_there)?;
+    let toward = app.commands.toward(&origin, app.accounts.side(athlete, "athlete").await?).await?;
     let Some(Profile(said)) = toward.profile.state.as_ref().filter(|_| toward.knows()) else {
         return Err(not_there());
     };
@@ -112,16 +107,16 @@ async fn profile(
     }
     let shows_figures = toward.reader() == Reader::Oneself
         || (said.privacy.show_stats && toward.sees(Visibility::Public));
-    let counts = Counts::of(&context, athlete, toward.reader(), toward.openness);
+    let counts = Counts::of(&app.queries, athlete, toward.reader(), toward.openness);
     let records = async {
         if shows_figures {
-            social::showcase(&context, athlete, query.unit).await.map(Some)
+            social::showcase(&app.queries, athlete, query.unit).await.map(Some)
         } else {
             Ok(None)
         }
     };
     // Where the rows stand at least, which are read after it.
-    let fresh = Fresh::read(&context).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
     let (counts, records) = tokio::try_join!(counts, records)?;
     let name = said.name.as_ref().and_then(|name| name.clear().cloned());
     let shown = PublicProfile {
@@ -136,66 +131,59 @@ async fn profile(
 
 /// What the caller and an athlete have to do with each other, as the log has it now.
 async fn relation(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    let toward = known(&commands, &accounts, &origin, athlete).await?;
+    let toward = known(&app, &origin, athlete).await?;
     Answer::ok(&Shown::of(&toward.pair)?)
 }
 
 /// Follows an athlete; where their profile is private, asks to. Twice is once.
 async fn follow(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    let followed = social::followed_count(&context, origin.athlete).await.unwrap_or_default();
-    let other = accounts.side(athlete, "athlete").await?;
-    commands.follow(&origin, other, followed).await
+    let followed = social::followed_count(&app.queries, origin.athlete).await.unwrap_or_default();
+    let other = app.accounts.side(athlete, "athlete").await?;
+    app.commands.follow(&origin, other, followed).await
 }
 
 /// Follows an athlete no longer, or takes the request back.
 async fn unfollow(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    commands.unfollow(&origin, accounts.side(athlete, "athlete").await?).await
+    app.commands.unfollow(&origin, app.accounts.side(athlete, "athlete").await?).await
 }
 
 /// Blocks an athlete: the two see nothing of each other, and neither follows the other any more.
 async fn block(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    commands.block(&origin, accounts.side(athlete, "athlete").await?).await
+    app.commands.block(&origin, app.accounts.side(athlete, "athlete").await?).await
 }
 
 /// Blocks an athlete no longer; what follows there were do not come back.
 async fn unblock(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    commands.unblock(&origin, accounts.side(athlete, "athlete").await?).await
+    app.commands.unblock(&origin, app.accounts.side(athlete, "athlete").await?).await
 }
 
 /// Ends that an athlete follows the caller, or declines that they do.
 async fn remove_follower(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    commands.remove_follower(&origin, accounts.side(athlete, "athlete").await?).await
+    app.commands.remove_follower(&origin, app.accounts.side(athlete, "athlete").await?).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -207,14 +195,15 @@ struct Accept {
 
 /// Lets an athlete follow who asked to.
 async fn accept(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
     body: Json<Accept>,
 ) -> Result<Answer<Shown>, Error> {
     let follow = body.good()?.follow.uuid();
-    commands.accept_follower(&origin, accounts.side(athlete, "athlete").await?, follow).await
+    app.commands
+        .accept_follower(&origin, app.accounts.side(athlete, "athlete").await?, follow)
+        .await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -227,96 +216,81 @@ struct ListQuery {
 
 /// Who follows an athlete, the last first; of others, where the caller sees what they show.
 async fn followers(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Connection>>, Error> {
-    open(&commands, &accounts, &origin, athlete).await?;
-    list(&context, &reading, List::Followers(athlete), query).await
+    open(&app, &origin, athlete).await?;
+    list(&app, &reading, List::Followers(athlete), query).await
 }
 
 /// Whom an athlete follows, the last first; of others, where the caller sees what they show.
 async fn following(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Connection>>, Error> {
-    open(&commands, &accounts, &origin, athlete).await?;
-    list(&context, &reading, List::Following(athlete), query).await
+    open(&app, &origin, athlete).await?;
+    list(&app, &reading, List::Following(athlete), query).await
 }
 
 /// Who asks to follow the caller, the last first.
 async fn requests(
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Connection>>, Error> {
-    list(&context, &reading, List::Asking(origin.athlete), query).await
+    list(&app, &reading, List::Asking(origin.athlete), query).await
 }
 
 /// Whom the caller asked to follow, the last first.
 async fn requested(
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Connection>>, Error> {
-    list(&context, &reading, List::Asked(origin.athlete), query).await
+    list(&app, &reading, List::Asked(origin.athlete), query).await
 }
 
 /// Whom the caller blocks, the last first.
 async fn blocks(
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Connection>>, Error> {
-    list(&context, &reading, List::Blocks(origin.athlete), query).await
+    list(&app, &reading, List::Blocks(origin.athlete), query).await
 }
 
 async fn list(
-    context: &Context,
+    app: &App,
     reading: &Reading,
     list: List,
     query: ListQuery,
 ) -> Result<Answer<Vec<Connection>>, Error> {
-    context.wait::<Social>(reading).await?;
-    let fresh = Fresh::read(context).await?;
+    let fresh = Fresh::read(&app.queries, reading).await?;
     let after = query.cursor.map(|cursor| cursor.0);
-    let page = list.page(context, &fresh, reading.reader(), after, query.limit.0).await?;
+    let page = list.page(&app.queries, &fresh, reading.reader(), after, query.limit.0).await?;
     let next = page.next.map(|place| Cursor(place).encode());
     Ok(Answer::list(&page.people, next)?.at(&fresh.position))
 }
 
 /// An athlete of whom the caller knows.
-async fn known(
-    commands: &Commands,
-    accounts: &Accounts,
-    origin: &Origin,
-    athlete: AthleteId,
-) -> Result<Toward, Error> {
-    let toward = commands.toward(origin, accounts.side(athlete, "athlete").await?).await?;
+async fn known(app: &App, origin: &Origin, athlete: AthleteId) -> Result<Toward, Error> {
+    let toward = app.commands.toward(origin, app.accounts.side(athlete, "athlete").await?).await?;
     // Whom the caller blocks, the caller knows of.
     let is_own_block = toward.pair.actor.1.blocks() && !toward.pair.other.1.blocks();
     if toward.knows() || is_own_block { Ok(toward) } else { Err(Error::not_found("athlete")) }
 }
 
 /// An athlete of whom the caller sees what they show everybody.
-pub(super) async fn open(
-    commands: &Commands,
-    accounts: &Accounts,
-    origin: &Origin,
-    athlete: AthleteId,
-) -> Result<Toward, Error> {
-    let toward = commands.toward(origin, accounts.side(athlete, "athlete").await?).await?;
+pub(super) async fn open(app: &App, origin: &Origin, athlete: AthleteId) -> Result<Toward, Error> {
+    let toward = app.commands.toward(origin, app.accounts.side(athlete, "athlete").await?).await?;
     if toward.sees(Visibility::Public) { Ok(toward) } else { Err(Error::not_found("athlete")) }
 }

@@ -8,10 +8,10 @@ use events::{
     AthleteId, CommentId, ContentId, ContentKind, PostId, PublicId, TimeZone, WeightUnit, WorkoutId,
 };
 use projections::{
-    Context, Reading,
+    Reading,
     history::History,
     represent,
-    social::{self, At, Comment, Fresh, Liker, Post, Posted, Posts, Social},
+    social::{self, At, Comment, Fresh, Liker, Post, Posted, Posts},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,10 +19,9 @@ use web::{Answer, Created, Cursor, Detail, Error, Json, Limit, Path, Query, Rout
 
 use super::people;
 use crate::{
-    accounts::Accounts,
     app::App,
     commands::{
-        Commands, Failure, Loaded, Origin,
+        Failure, Loaded, Origin,
         posts::{
             EditComment, EditPost, Liked, OwnComment, OwnPost, Publish, Removed, ShareWorkout,
             WriteComment, own_comment, own_post, removed, shared_post,
@@ -63,41 +62,38 @@ struct ShowQuery {
 
 /// Writes something for others.
 async fn publish(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     body: Json<Publish>,
 ) -> Result<Created<OwnPost>, Error> {
-    let published = commands.publish(&origin, body.good()?).await;
+    let published = app.commands.publish(&origin, body.good()?).await;
     published.map(Created).map_err(Failure::of_new)
 }
 
 /// A post that the caller sees.
 async fn show(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(post): Path<PublicId>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Answer<Post>, Error> {
     let id = of_post(post)?;
-    context.wait::<Social>(&reading).await?;
-    context.wait::<History>(&reading).await?;
-    commands.seen(&accounts, &origin, &id).await?;
-    let fresh = Fresh::read(&context).await?;
-    let posts = posts(&context, &reading, query.unit);
+    app.queries.wait::<History>(&reading).await?;
+    app.commands.seen(&app.accounts, &origin, &id).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
+    let posts = posts(&app, &reading, query.unit);
     let post = posts.one(&id).await?.ok_or_else(|| Error::not_found("post"))?;
     let answer = Answer::ok(&post)?.at(&fresh.position);
     // Its author may say, in `If-Match`, what they believe to change.
     let version = match (id.owner == origin.athlete, id.kind) {
         (true, ContentKind::Text) => {
             let post = PostId::new(id.id).map_err(Error::internal)?;
-            Some(commands.post(&origin, post).await?.version)
+            Some(app.commands.post(&origin, post).await?.version)
         }
         (true, ContentKind::Workout) => {
             let workout = WorkoutId::new(id.id).map_err(Error::internal)?;
-            Some(commands.workout(&origin, workout).await?.version)
+            Some(app.commands.workout(&origin, workout).await?.version)
         }
         _ => None,
     };
@@ -109,7 +105,7 @@ async fn show(
 
 /// Changes a text of the caller's own and who may see it, or what they say with a workout.
 async fn edit(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(post): Path<PublicId>,
     body: Json<EditPost>,
@@ -119,7 +115,7 @@ async fn edit(
     match id.kind {
         ContentKind::Text => {
             let text = PostId::new(id.id).map_err(|_| Error::not_found("post"))?;
-            let edited = commands.edit_post(&origin, text, body).await;
+            let edited = app.commands.edit_post(&origin, text, body).await;
             or_stale("post", edited, |loaded| own_post(&origin, text, loaded)).await
         }
         ContentKind::Workout => {
@@ -128,7 +124,7 @@ async fn edit(
                 return Err(Error::validation(vec![Detail::new("visibility", message)]));
             }
             let workout = WorkoutId::new(id.id).map_err(|_| Error::not_found("post"))?;
-            let captioned = commands.caption_workout(&origin, workout, body.text).await;
+            let captioned = app.commands.caption_workout(&origin, workout, body.text).await;
             let show = |loaded: &_| shared_post(&origin, workout, id.kind, loaded);
             or_stale("post", captioned, show).await
         }
@@ -138,7 +134,7 @@ async fn edit(
 
 /// Takes a post of the caller's own away: a workout itself stays, and so do records.
 async fn delete(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(post): Path<PublicId>,
 ) -> Result<Answer<OwnPost>, Error> {
@@ -146,12 +142,12 @@ async fn delete(
     match id.kind {
         ContentKind::Text => {
             let text = PostId::new(id.id).map_err(|_| Error::not_found("post"))?;
-            let deleted = commands.delete_post(&origin, text).await;
+            let deleted = app.commands.delete_post(&origin, text).await;
             or_stale("post", deleted, |loaded| own_post(&origin, text, loaded)).await
         }
         ContentKind::Workout | ContentKind::Records => {
             let workout = WorkoutId::new(id.id).map_err(|_| Error::not_found("post"))?;
-            let done = commands.unshare_workout(&origin, workout, id.kind).await;
+            let done = app.commands.unshare_workout(&origin, workout, id.kind).await;
             let show = |loaded: &_| shared_post(&origin, workout, id.kind, loaded);
             or_stale("post", done, show).await
         }
@@ -161,69 +157,65 @@ async fn delete(
 
 /// Shares a completed workout with those who may see it, or says something else with it.
 async fn share(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(id): Path<WorkoutId>,
     body: Json<ShareWorkout>,
 ) -> Result<Answer<OwnPost>, Error> {
-    let done = commands.share_workout(&origin, id, body.good()?).await;
+    let done = app.commands.share_workout(&origin, id, body.good()?).await;
     let show = |loaded: &_| shared_post(&origin, id, ContentKind::Workout, loaded);
     or_stale("workout", done, show).await
 }
 
 /// Shares a workout, and the records that it broke, with nobody any more.
 async fn unshare(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(id): Path<WorkoutId>,
 ) -> Result<Answer<OwnPost>, Error> {
-    let done = commands.unshare_workout(&origin, id, ContentKind::Workout).await;
+    let done = app.commands.unshare_workout(&origin, id, ContentKind::Workout).await;
     let show = |loaded: &_| shared_post(&origin, id, ContentKind::Workout, loaded);
     or_stale("workout", done, show).await
 }
 
 /// Likes a post that the caller sees; twice is once.
 async fn like(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     origin: Origin,
     Path(post): Path<PublicId>,
 ) -> Result<Answer<Liked>, Error> {
     let id = of_post(post)?;
-    react(&commands, &accounts, &context, &origin, &id).await?;
-    commands.like(&origin, id, true).await
+    react(&app, &origin, &id).await?;
+    app.commands.like(&origin, id, true).await
 }
 
 /// Likes a post no longer, whether it can still be seen or not.
 async fn unlike(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(post): Path<PublicId>,
 ) -> Result<Answer<Liked>, Error> {
-    commands.like(&origin, of_post(post)?, false).await
+    app.commands.like(&origin, of_post(post)?, false).await
 }
 
 /// Likes a comment that the caller sees; twice is once.
 async fn like_comment(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     origin: Origin,
     Path(comment): Path<PublicId>,
 ) -> Result<Answer<Liked>, Error> {
     let id = of_comment(comment)?;
-    react(&commands, &accounts, &context, &origin, &id).await?;
-    commands.like(&origin, id, true).await
+    react(&app, &origin, &id).await?;
+    app.commands.like(&origin, id, true).await
 }
 
 /// Likes a comment no longer, whether it can still be seen or not.
 async fn unlike_comment(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(comment): Path<PublicId>,
 ) -> Result<Answer<Liked>, Error> {
-    commands.like(&origin, of_comment(comment)?, false).await
+    app.commands.like(&origin, of_comment(comment)?, false).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -236,86 +228,76 @@ struct ListQuery {
 
 /// Who likes a post that the caller sees, the last first.
 async fn likes(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(post): Path<PublicId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Liker>>, Error> {
     let id = of_post(post)?;
-    commands.seen(&accounts, &origin, &id).await?;
-    likers(&context, &reading, id, query).await
+    app.commands.seen(&app.accounts, &origin, &id).await?;
+    likers(&app, &reading, id, query).await
 }
 
 /// Who likes a comment that the caller sees, the last first.
 async fn comment_likes(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(comment): Path<PublicId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Liker>>, Error> {
     let id = of_comment(comment)?;
-    commands.seen(&accounts, &origin, &id).await?;
-    likers(&context, &reading, id, query).await
+    app.commands.seen(&app.accounts, &origin, &id).await?;
+    likers(&app, &reading, id, query).await
 }
 
 async fn likers(
-    context: &Context,
+    app: &App,
     reading: &Reading,
     id: ContentId,
     query: ListQuery,
 ) -> Result<Answer<Vec<Liker>>, Error> {
-    context.wait::<Social>(reading).await?;
-    let fresh = Fresh::read(context).await?;
+    let fresh = Fresh::read(&app.queries, reading).await?;
     let (reader, after) = (reading.reader(), query.cursor.map(|cursor| cursor.0));
-    let likers = social::likers(context, &fresh, reader, id, after, query.limit.0).await?;
+    let likers = social::likers(&app.queries, &fresh, reader, id, after, query.limit.0).await?;
     let next = likers.1.map(|place| Cursor(place).encode());
     Ok(Answer::list(&likers.0, next)?.at(&fresh.position))
 }
 
 /// Says something about a post that the caller sees.
 async fn comment(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     origin: Origin,
     Path(post): Path<PublicId>,
     body: Json<WriteComment>,
 ) -> Result<Created<OwnComment>, Error> {
     let body = body.good()?;
     let id = of_post(post)?;
-    react(&commands, &accounts, &context, &origin, &id).await?;
-    commands.comment(&origin, id, body).await.map(Created).map_err(Failure::of_new)
+    react(&app, &origin, &id).await?;
+    app.commands.comment(&origin, id, body).await.map(Created).map_err(Failure::of_new)
 }
 
 /// What is said about a post that the caller sees, the first first.
 async fn comments(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(post): Path<PublicId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Comment>>, Error> {
     let id = of_post(post)?;
-    commands.seen(&accounts, &origin, &id).await?;
-    context.wait::<Social>(&reading).await?;
-    let fresh = Fresh::read(&context).await?;
+    app.commands.seen(&app.accounts, &origin, &id).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
     let (reader, after) = (reading.reader(), query.cursor.map(|cursor| cursor.0));
-    let comments = social::comments(&context, &fresh, reader, id, after, query.limit.0).await?;
+    let comments = social::comments(&app.queries, &fresh, reader, id, after, query.limit.0).await?;
     let next = comments.1.map(|place| Cursor(place).encode());
     Ok(Answer::list(&comments.0, next)?.at(&fresh.position))
 }
 
 /// Changes a comment of the caller's own.
 async fn edit_comment(
-    State(commands): State<Commands>,
+    State(app): State<App>,
     origin: Origin,
     Path(comment): Path<PublicId>,
     body: Json<EditComment>,
@@ -323,14 +305,13 @@ async fn edit_comment(
     let body = body.good()?;
     let id = of_comment(PublicId(own(&origin, comment, "comment")?))?;
     let id = CommentId::new(id.id).map_err(|_| Error::not_found("comment"))?;
-    let edited = commands.edit_comment(&origin, id, body).await;
+    let edited = app.commands.edit_comment(&origin, id, body).await;
     or_stale("comment", edited, |loaded| own_comment(&origin, id, loaded)).await
 }
 
 /// Takes a comment away: the caller's own, or anybody's from under a post of the caller's.
 async fn delete_comment(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path(comment): Path<PublicId>,
 ) -> Result<Answer<Removed>, Error> {
@@ -338,16 +319,16 @@ async fn delete_comment(
     let not_there = || Error::not_found("comment");
     let own = CommentId::new(id.id).map_err(|_| not_there())?;
     if id.owner == origin.athlete {
-        let deleted = commands.delete_comment(&origin, own).await;
+        let deleted = app.commands.delete_comment(&origin, own).await;
         return or_stale("comment", deleted, |loaded| removed(&origin, own, loaded)).await;
     }
-    let author = accounts.side(id.owner, "comment").await?;
-    let said = commands.comment_of(author, own).await?;
+    let author = app.accounts.side(id.owner, "comment").await?;
+    let said = app.commands.comment_of(author, own).await?;
     let post = said.state.as_ref().map(|said| said.post).ok_or_else(not_there)?;
     if post.owner != origin.athlete {
         return Err(not_there());
     }
-    commands.dismiss_comment(&origin, id, post).await
+    app.commands.dismiss_comment(&origin, id, post).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -362,19 +343,16 @@ struct PostsQuery {
 
 /// What an athlete shows the caller, the last posted first.
 async fn of_athlete(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
-    State(context): State<Context>,
+    State(app): State<App>,
     reading: Reading,
     origin: Origin,
     Path(athlete): Path<AthleteId>,
     Query(query): Query<PostsQuery>,
 ) -> Result<Answer<Vec<Post>>, Error> {
-    context.wait::<Social>(&reading).await?;
-    context.wait::<History>(&reading).await?;
-    let toward = people::open(&commands, &accounts, &origin, athlete).await?;
-    let fresh = Fresh::read(&context).await?;
-    let posts = posts(&context, &reading, query.unit);
+    app.queries.wait::<History>(&reading).await?;
+    let toward = people::open(&app, &origin, athlete).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
+    let posts = posts(&app, &reading, query.unit);
     let after = query.cursor.map(|cursor| cursor.0);
     let of = (athlete, toward.reader());
     let (posts, next) = posts.of_author(&fresh, of, after, query.limit.0).await?;
@@ -385,17 +363,16 @@ async fn of_athlete(
 /// A workout of somebody that the caller may see, with its sets. How it felt, and volumes that would tell
 /// what somebody weighs, are left out.
 async fn workout(
-    State(commands): State<Commands>,
-    State(accounts): State<Accounts>,
+    State(app): State<App>,
     origin: Origin,
     Path((athlete, id)): Path<(AthleteId, WorkoutId)>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Answer<represent::Workout>, Error> {
-    let owner = accounts.side(athlete, "workout").await?;
-    let loaded = commands.visible_workout(&origin, owner, id).await?;
+    let owner = app.accounts.side(athlete, "workout").await?;
+    let loaded = app.commands.visible_workout(&origin, owner, id).await?;
     let workout = loaded.state.as_ref().ok_or_else(|| Error::not_found("workout"))?;
     let own =
-        if shown::has_own(workout) { Some(commands.exercises_of(owner).await?) } else { None };
+        if shown::has_own(workout) { Some(app.commands.exercises_of(owner).await?) } else { None };
     let own = own.as_ref().and_then(|own| own.state.as_ref());
     let mut public = workout.clone();
     (public.feeling, public.routine, public.plan) = (None, None, Vec::new());
@@ -403,8 +380,8 @@ async fn workout(
     Ok(Answer::ok(&parts.show(query.unit, |_| true))?.at(loaded.positions()))
 }
 
-fn posts<'a>(context: &'a Context, reading: &Reading, unit: Option<WeightUnit>) -> Posts<'a> {
-    Posts { context, reader: reading.reader(), partition: reading.partition(), unit }
+fn posts<'a>(app: &'a App, reading: &Reading, unit: Option<WeightUnit>) -> Posts<'a> {
+    Posts { context: &app.queries, reader: reading.reader(), partition: reading.partition(), unit }
 }
 
 /// The id of a post; a comment's is none.
@@ -424,17 +401,11 @@ fn own(origin: &Origin, id: PublicId, what: &str) -> Result<ContentId, Error> {
 }
 
 /// Holds a caller who wants to do something about a post or comment to seeing it, and to being let.
-async fn react(
-    commands: &Commands,
-    accounts: &Accounts,
-    context: &Context,
-    origin: &Origin,
-    id: &ContentId,
-) -> Result<(), Error> {
-    commands.may_meet(origin).await?;
-    let post = commands.seen(accounts, origin, id).await?;
+async fn react(app: &App, origin: &Origin, id: &ContentId) -> Result<(), Error> {
+    app.commands.may_meet(origin).await?;
+    let post = app.commands.seen(&app.accounts, origin, id).await?;
     // Whether a workout broke records, the read model knows.
-    if post.kind == ContentKind::Records && !social::is_posted(context, &post).await? {
+    if post.kind == ContentKind::Records && !social::is_posted(&app.queries, &post).await? {
         return Err(Error::not_found("post"));
     }
     Ok(())
