@@ -30,6 +30,9 @@ row! {
     }
 }
 
+/// What was said of one thing, and when, in order.
+type Told = Vec<(DateTime<Utc>, Event)>;
+
 /// Something of somebody's: owner, kind and id.
 pub(super) type Place = (Uuid, i16, Uuid);
 
@@ -43,14 +46,14 @@ pub(super) fn place(content: &ContentId) -> Place {
 pub struct Batch {
     people: People,
     suspended: BTreeMap<Uuid, Option<Option<DateTime<Utc>>>>,
-    ties: BTreeMap<(Uuid, Uuid), Vec<(DateTime<Utc>, Event)>>,
+    ties: BTreeMap<(Uuid, Uuid), Told>,
     /// By owner, and by the id of the workout or text.
     posts: BTreeMap<(Uuid, Uuid), Vec<Said>>,
-    comments: BTreeMap<(Uuid, Uuid), Vec<(DateTime<Utc>, Event)>>,
+    comments: BTreeMap<(Uuid, Uuid), Told>,
     dismissed: BTreeSet<(Uuid, Uuid, Uuid)>,
     likes: Likes,
     hidden: BTreeMap<Place, bool>,
-    reports: BTreeMap<(Uuid, Uuid), Vec<(DateTime<Utc>, Event)>>,
+    reports: BTreeMap<(Uuid, Uuid), Told>,
 }
 
 impl Batch {
@@ -150,7 +153,7 @@ impl Batch {
 /// Brings posts and comments up to date, and with them whether they are hidden.
 async fn write_shown(
     posts: BTreeMap<(Uuid, Uuid), Vec<Said>>,
-    comments: BTreeMap<(Uuid, Uuid), Vec<(DateTime<Utc>, Event)>>,
+    comments: BTreeMap<(Uuid, Uuid), Told>,
     changed: BTreeMap<Place, bool>,
     tables: &mut Tables<'_>,
 ) -> Result<(), sqlx::Error> {

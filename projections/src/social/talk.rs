@@ -95,7 +95,10 @@ pub(super) fn apply(
 
 /// What a batch says of likes: since when each stands, or that it does not.
 #[derive(Default)]
-pub(super) struct Likes(BTreeMap<(Uuid, Place), (Partition, Option<DateTime<Utc>>)>);
+pub(super) struct Likes(BTreeMap<(Uuid, Place), Since>);
+
+/// The partition of who likes, and since when they do.
+type Since = (Partition, Option<DateTime<Utc>>);
 
 impl Likes {
     pub(super) fn take(
