@@ -168,6 +168,8 @@ def fit(part):
                     if "number" in one:
                         one["reps"] = one.get("reps") or 5
                         one["weight"] = one.get("weight") or {"value": 50, "unit": "kg"}
+    if isinstance(part.get("content"), str) and "reason" in part:
+        part["content"] = THERE["public_post"]
     if isinstance(part.get("folder"), str) and "folder" in THERE:
         part["folder"] = THERE["folder"]
     for entry in part.values():

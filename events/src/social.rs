@@ -243,8 +243,9 @@ impl ContentKind {
 }
 
 impl ContentId {
-    /// What a text of an id looks like.
-    pub const PATTERN: &str = "^[wrtc][A-Za-z0-9_-]{43}$";
+    /// What a text of an id looks like: the owner's is a UUID of version 7, and of the last letter two bits
+    /// are nothing.
+    pub const PATTERN: &str = "^[wrtc][A-Za-z0-9_-]{8}[c-f][A-Za-z0-9_-]{33}[AEIMQUYcgkosw048]$";
 }
 
 impl fmt::Display for ContentId {
