@@ -401,6 +401,7 @@ class Story:
         self.ask("posts_edit_comment", carla, {"text": "Very strong"}, comment=comment)
         self.ask("posts_like_comment", ana, comment=comment)
         self.ask("posts_comments", ana, post=workout)
+        self.ask("posts_show_comment", ana, comment=comment)
         self.ask("posts_comment_likes", carla, comment=comment)
         self.ask("posts_unlike_comment", ana, comment=comment)
         self.ask("posts_unlike", carla, post=workout)
@@ -408,12 +409,13 @@ class Story:
         report = {"content": comment, "reason": "spam", "text": "Says it to everybody"}
         report = self.ask("moderation_report", ana, report)["data"]["id"]
         self.ask("moderation_queue", root)
-        found = {"athlete": ana.id, "report": report}
+        found = {"reporter": ana.id, "report": report}
         self.ask("moderation_resolve", root, {"outcome": "dismissed"}, **found)
         self.ask("moderation_hide", root, content=comment)
         self.ask("moderation_restore", root, content=comment)
         until = {"until": self.ago(days=-7)}
         self.ask("moderation_suspend", root, until, athlete=carla.id)
+        self.ask("moderation_suspension", root, athlete=carla.id)
         self.ask("moderation_lift", root, athlete=carla.id)
 
         self.ask("posts_delete_comment", carla, comment=comment)

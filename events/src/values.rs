@@ -215,6 +215,15 @@ impl JsonSchema for Rpe {
     }
 }
 
+/// Whether a character shows: not white space, nor what is there for the layout alone.
+fn is_seen(c: char) -> bool {
+    let is_layout = matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}');
+    !c.is_whitespace() && !c.is_control() && !is_layout
+}
+
 /// A person's text of 1 to `MAX` characters, with no control characters but line breaks and tabs.
 ///
 /// White space around it is dropped once it is counted; a text of white space alone is refused as empty.
@@ -230,6 +239,9 @@ impl<const MAX: usize> Text<MAX> {
         let length = if text.is_empty() { 0 } else { typed };
         if length == 0 || length > MAX {
             return Err(format!("must be 1 to {MAX} characters, and is {length}"));
+        }
+        if !text.chars().any(is_seen) {
+            return Err("must hold something that can be seen".to_owned());
         }
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             return Err("must hold no control characters".to_owned());
@@ -285,6 +297,14 @@ mod tests {
         for bad in ["1001", "-1", "6.5", "\"6\"", "99999999999999999999", "null"] {
             let error = serde_json::from_str::<Reps>(bad).unwrap_err().to_string();
             assert!(error.contains("a whole number from 0 to 1000"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_text_can_be_seen() {
+        assert_eq!(Text::<9>::new(" a\u{200d}b ").unwrap().as_str(), "a\u{200d}b");
+        for bad in ["", " \n", "\u{200b}", "\u{feff}\u{2800} \u{ad}", "1234567890", "a\u{7}"] {
+            assert!(Text::<9>::new(bad).is_err(), "{bad:?}");
         }
     }
 

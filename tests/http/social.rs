@@ -265,6 +265,42 @@ async fn what_those_one_follows_show_is_the_feed() {
 }
 
 #[tokio::test]
+async fn the_post_of_records_says_what_the_workout_broke() {
+    let app = app().await;
+    let (ada, bob) = (app.athlete().await, app.athlete().await);
+    put(&ada, &of(&bob, "follow")).await.expect(200);
+    train(&bob, "followers", 100).await;
+    so_many(&app, &bob, 1).await;
+    let workout = bob.start_workout(json!({})).await;
+    bob.log_bench(&workout, 5, 110).await;
+    let best = bob.log_bench(&workout, 5, 120).await;
+    so_many(&app, &bob, 2).await;
+    let text = publish(&bob, "In between", "followers").await;
+    bob.complete(&workout, json!({})).await.expect(200);
+    let heaviest = async || {
+        let feed = ada.get("/v1/feed").await.expect(200);
+        let kinds: Vec<Value> = feed.each("kind").into_iter().cloned().collect();
+        let post = feed.list().iter().find(|post| post["kind"] == "records").cloned();
+        let records = post?["records"].as_array().cloned()?;
+        let heaviest = records.iter().find(|record| record["kind"] == "heaviest_weight")?;
+        Some((heaviest["value"].clone(), kinds))
+    };
+    let (value, kinds) = eventually("the records", heaviest).await;
+    assert_eq!(value, 120);
+    let at = |kind: &str| kinds.iter().position(|known| known == kind);
+    assert!(at("records") < at("text"), "not before its workout: {kinds:?}");
+    ada.get_at("/v1/feed", text.position()).await.expect(200);
+
+    // Another set of the workout holds it then; when none does, there is nothing to post.
+    bob.delete(&best).await.expect(200);
+    let holds = async |kg: i64| heaviest().await.filter(|(value, _)| *value == kg).map(drop);
+    assert!(holds(120).await.is_none(), "gone at once");
+    eventually("the other set", async || holds(110).await).await;
+    bob.delete(&workout).await.expect(200);
+    assert!(heaviest().await.is_none(), "gone at once");
+}
+
+#[tokio::test]
 async fn what_is_no_news_is_not_posted_unless_it_is_shared() {
     let app = app().await;
     let (ada, bob) = (app.athlete().await, app.athlete().await);
@@ -441,7 +477,9 @@ async fn what_cannot_be_said_or_asked_is_refused() {
     let path = format!("/v1/posts/{}", id(&post));
     let comments = format!("{path}/comments");
     let long = "a".repeat(100_000);
-    for text in ["", " \n\t ", &long, "bell \u{7}", "nul \u{0}"] {
+    for text in
+        ["", " \n\t ", &long, "bell \u{7}", "nul \u{0}", "\u{200b}\u{feff} \u{202e}", "\u{2800}"]
+    {
         let refused = ada.post(&comments, json!({ "text": text })).await;
         assert_eq!(refused.refused(400, "VALIDATION_ERROR").error_fields(), ["text"]);
     }
@@ -507,8 +545,8 @@ async fn people_are_found_by_name_and_have_a_profile() {
     let none = ada.get(&format!("/v1/users?q={tag}")).await.expect(200);
     assert_eq!(none.list(), [] as [Value; 0], "words are found by their beginning");
 
-    train(&athlete, "private", 100).await;
-    let (_, at) = train(&athlete, "public", 80).await;
+    train(&athlete, "private", 80).await;
+    let (_, at) = train(&athlete, "public", 100).await;
     let folded = username.to_ascii_lowercase();
     let path = format!("/v1/users/{folded}");
     let profile = ada.get_at(&path, &at).await.expect(200);
@@ -529,6 +567,15 @@ async fn people_are_found_by_name_and_have_a_profile() {
     let profile = ada.get_at(&path, followed.position()).await.expect(200);
     assert_eq!(profile.data()["counts"]["followers"], 1);
 
+    // What was done where the reader does not see it is not told.
+    let (_, at) = train(&athlete, "private", 120).await;
+    let profile = eventually("the next record", async || {
+        let own = athlete.get_at(&path, &at).await.expect(200);
+        let is_there = own.data()["records"][0]["one_rep_max"] == 135;
+        if is_there { Some(ada.get(&path).await.expect(200)) } else { None }
+    })
+    .await;
+    assert_eq!(profile.data()["records"], json!([]));
     athlete
         .patch("/v1/athletes/me", json!({ "privacy": { "show_stats": false } }))
         .await
@@ -560,8 +607,8 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     let post = publish(&bob, "Buy my pills", "public").await;
     let path = format!("/v1/posts/{}", id(&post));
     let report = json!({ "id": new_id(), "content": id(&post), "reason": "spam", "text": "again" });
-    let told = ada.post("/v1/reports", report.clone()).await.expect(201);
-    assert_eq!(ada.post("/v1/reports", report).await.expect(201).data(), told.data());
+    let told = ada.post("/v1/reports", report.clone()).await.expect(202);
+    assert_eq!(ada.post("/v1/reports", report).await.expect(202).data(), told.data());
     assert_eq!(told.data()["athlete"], me(&bob));
     for bad in [
         json!({ "reason": "spam" }),
@@ -582,6 +629,7 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     };
     let queued = mine("false", told.position()).await.unwrap();
     assert_eq!((&queued["text"], &queued["reporter"]["id"]), (&json!("again"), &json!(me(&ada))));
+    assert_eq!((&queued["says"], &queued["hidden"]), (&json!("Buy my pills"), &json!(false)));
     let resolve = format!("/v1/admin/reports/{}/{}/resolve", me(&ada), id(&told));
     let body = json!({ "outcome": "hidden", "until": "2030-01-01T00:00:00Z" });
     admin.post(&resolve, body).await.refused(400, "VALIDATION_ERROR");
@@ -590,7 +638,10 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     admin.post(&resolve, json!({ "outcome": "hidden" })).await.expect(200);
     admin.post(&resolve, json!({ "outcome": "dismissed" })).await.refused(409, "REPORT_RESOLVED");
     assert_eq!(mine("false", resolved.position()).await, None);
-    assert_eq!(mine("true", resolved.position()).await.unwrap()["outcome"], "hidden");
+    let resolved = mine("true", resolved.position()).await.unwrap();
+    assert_eq!((&resolved["outcome"], &resolved["hidden"]), (&json!("hidden"), &json!(true)));
+    let nothing = id(&post).replacen('t', "w", 1);
+    put(&admin, &format!("/v1/admin/content/{nothing}/hidden")).await.refused(404, "NOT_FOUND");
     ada.get(&path).await.refused(404, "NOT_FOUND");
     assert_eq!(ada.get("/v1/feed").await.expect(200).list(), [] as [Value; 0]);
     let own = eventually("the author to see it", async || {
@@ -608,6 +659,7 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     let ask = |body: Value| Answer::to(admin.request(Method::PUT, &suspension).json(&body));
     ask(json!({ "until": "2020-01-01T00:00:00Z" })).await.refused(400, "VALIDATION_ERROR");
     ask(json!({})).await.expect(200);
+    assert_eq!(admin.get(&suspension).await.expect(200).data()["suspended"], true);
     ada.get(&path).await.refused(404, "NOT_FOUND");
     assert_eq!(ada.get("/v1/feed").await.expect(200).list(), [] as [Value; 0]);
     bob.post("/v1/posts", json!({ "text": "But" })).await.refused(403, "SUSPENDED");

@@ -88,6 +88,10 @@ async fn relate(app: &App, author: &Author, row: &Row) -> (Client, String) {
         "the athlete" => author.client.clone(),
         _ => app.athlete().await,
     };
+    // While everybody could.
+    let routine = format!("{}/{}", of(&author.client, "routines"), author.routine);
+    let liked = put(&reader, &format!("{routine}/like")).await.expect(200);
+    reader.get_at("/v1/routines/liked", liked.position()).await.expect(200);
     let follow = of(&author.client, "follow");
     match row.reader.as_str() {
         "who follows" | "who followed" => {
@@ -123,7 +127,7 @@ async fn relate(app: &App, author: &Author, row: &Row) -> (Client, String) {
 /// Whether a route shows something: 404 says that it does not.
 async fn shows(answer: Answer) -> bool {
     match answer.status {
-        200 | 201 => true,
+        200..=202 => true,
         404 => false,
         other => panic!("{other}: {}", answer.body),
     }
@@ -163,6 +167,24 @@ async fn every_route_shows_what_the_table_says_to_whom_it_says() {
         }
         let routine = format!("{}/{}", of(&author.client, "routines"), author.routine);
         assert_eq!(shows(reader.get(&routine).await).await, public, "{said}: routine");
+        let liked = reader.get("/v1/routines/liked").await.expect(200);
+        assert_eq!(lists(&liked, &author.routine), public, "{said}: liked");
+        // Nobody learns whether somebody is there at all by what they cannot do.
+        let blocks = row.reader == "who blocks";
+        if row.reader != "the athlete" {
+            let relation = reader.get(&of(&author.client, "relation")).await;
+            assert_eq!(shows(relation).await, knows || blocks, "{said}: relation");
+            let nobody = format!("/v1/athletes/{}/follow", testkit::new_id());
+            for (path, is_told) in
+                [(of(&author.client, "follow"), knows || blocks), (nobody, false)]
+            {
+                if !is_told {
+                    reader.delete(&path).await.refused(404, "NOT_FOUND");
+                    let block = path.replace("/follow", "/block");
+                    put(&reader, &block).await.refused(404, "NOT_FOUND");
+                }
+            }
+        }
 
         let (feed, posts) = (
             reader.get("/v1/feed?limit=100").await.expect(200),

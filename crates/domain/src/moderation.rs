@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use events::{
-    AthleteSuspended, ContentHidden, ContentId, ContentReported, ContentRestored, Event,
-    ReportOutcome, ReportResolved, SuspensionLifted, Timestamp,
+    AthleteSuspended, ContentHidden, ContentId, ContentKind, ContentReported, ContentRestored,
+    Event, ReportOutcome, ReportResolved, SuspensionLifted, Timestamp,
 };
 
 use crate::{Rejection, rejection::Problems};
@@ -49,13 +49,21 @@ impl Moderation {
         self.suspended.flatten().filter(|until| *until > now)
     }
 
-    /// Decides on hiding something, or on showing it again; no events when that is so already.
+    /// Decides on hiding something, or on showing it again; no events when that is so already. With a
+    /// workout go the records that it broke.
     pub fn hide(&self, content: ContentId, hides: bool) -> Vec<Event> {
-        match (self.hides(&content), hides) {
-            (false, true) => vec![ContentHidden { content }.into()],
-            (true, false) => vec![ContentRestored { content }.into()],
-            _ => Vec::new(),
-        }
+        let of_workout = content.kind == ContentKind::Workout;
+        let records = ContentId { kind: ContentKind::Records, ..content };
+        let both = [Some(content), of_workout.then_some(records)];
+        let changed = both.into_iter().flatten().filter(|one| self.hides(one) != hides);
+        let event = |content| {
+            if hides {
+                ContentHidden { content }.into()
+            } else {
+                ContentRestored { content }.into()
+            }
+        };
+        changed.map(event).collect()
     }
 
     /// Decides on suspending the athlete; no events when that is so already.
@@ -133,6 +141,8 @@ mod tests {
             assert!(moderation.hides(&content) == hides);
             assert!(moderation.hide(content, hides).is_empty());
         }
+        let workout = ContentId { kind: ContentKind::Workout, ..content };
+        assert_eq!(moderation.hide(workout, true).len(), 2, "with the records that it broke");
     }
 
     #[test]

@@ -43,11 +43,6 @@ impl Side {
         }
     }
 
-    /// Whether the other one is blocked.
-    pub fn blocks(&self) -> bool {
-        self.blocks
-    }
-
     /// The follow that was not ended by the other one.
     fn standing(&self, other: &Self) -> Option<(Uuid, bool)> {
         self.follow.filter(|(follow, _)| other.removed != Some(*follow))
@@ -78,6 +73,11 @@ impl Pair {
     /// The same, the other way round.
     pub fn turned(self) -> Self {
         Self { actor: self.other, other: self.actor }
+    }
+
+    /// Whether the actor blocks the other one.
+    pub fn blocks(&self) -> bool {
+        self.actor.1.blocks
     }
 
     /// Whether either blocks the other.
@@ -118,12 +118,13 @@ impl Pair {
             let message = "nobody follows themselves";
             return Err(Rejection::Conflict { code: "OWN_FOLLOW", message });
         }
-        if self.other.1.blocks {
-            return Err(Rejection::NotFound("athlete"));
-        }
+        // Whom one blocks, one knows of, whatever they do.
         if self.actor.1.blocks {
             let message = "you block this athlete";
             return Err(Rejection::Conflict { code: "BLOCKED", message });
+        }
+        if self.other.1.blocks {
+            return Err(Rejection::NotFound("athlete"));
         }
         match self.following() {
             Following::Yes(_) => Ok(Vec::new()),

@@ -141,9 +141,10 @@ impl Workout {
                 workout.feeling = completed.feeling.clone();
             }
             Event::WorkoutShared(shared) => {
+                // What was withheld of one that is shared stays so.
+                workout.records_withheld &= workout.shared;
                 workout.shared = true;
                 workout.caption = shared.text.clone();
-                workout.records_withheld = false;
             }
             Event::WorkoutUnshared(unshared) if unshared.records_only => {
                 workout.records_withheld = true;
@@ -386,7 +387,7 @@ pub fn share(workout: &Workout, text: Option<String>) -> Result<Vec<Event>, Reje
         return Err(Rejection::Conflict { code: "WORKOUT_PRIVATE", message });
     }
     let text = text.map(Personal::Clear);
-    if workout.shared && workout.caption == text && !workout.records_withheld {
+    if workout.shared && workout.caption == text {
         return Ok(Vec::new());
     }
     Ok(vec![WorkoutShared { text }.into()])

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use events::{
-    AthleteId, Epoch, FolderId, Partition, Personal, PersonalField, Position, Timestamp, Weekday,
+    AthleteId, Epoch, FolderId, Partition, Personal, PersonalField, Position, Timestamp,
+    Visibility, Weekday,
 };
 use log::Positions;
 use schemars::JsonSchema;
@@ -12,7 +13,10 @@ use uuid::Uuid;
 use web::Error;
 
 use super::fold::bit;
-use crate::{Context, context, page};
+use crate::{
+    Context, context, page,
+    social::{self, Fresh},
+};
 
 /// Which of one's own routines are wanted.
 #[derive(Debug, Default)]
@@ -189,11 +193,12 @@ pub async fn public(
     shared(context, rows, partition, limit).await
 }
 
-/// What an athlete likes and may still see, the last liked first.
+/// What an athlete likes and may still see, the last liked first: of athletes whom they see, as the model of
+/// people and what was said since have it.
 pub(super) async fn liked(
     context: &Context,
-    athlete: AthleteId,
-    partition: Partition,
+    fresh: &Fresh,
+    (athlete, partition): (AthleteId, Partition),
     after: Option<Place>,
     limit: usize,
 ) -> Result<Page<Shared>, Error> {
@@ -208,9 +213,8 @@ pub(super) async fn liked(
                select l.liked, l.routine, l.liked_at, r.exercises, r.name
                from routines_v1.likes l
                join routines_v1.routines r on r.owner = l.liked and r.routine = l.routine
-               left join routines_v1.athletes a on a.owner = l.liked
                where l.owner = $1
-                   and (l.liked = $1 or (r.is_public and not coalesce(a.is_private, true)))
+                   and (l.liked = $1 or r.is_public)
                    and ($3::timestamptz is null
                         or (l.liked_at, l.routine, l.liked) < ($3, $4::uuid, $5::uuid))
                order by l.liked_at desc, l.routine desc, l.liked desc
@@ -228,7 +232,14 @@ pub(super) async fn liked(
     .fetch_all(&context.pool)
     .await
     .map_err(context::database)?;
-    shared(context, rows, partition, limit).await
+    let mut page = shared(context, rows, partition, limit).await?;
+    let owners: Vec<Uuid> = page.entries.iter().map(|shared| shared.owner).collect();
+    let readers = social::readers(context, fresh, athlete, &owners).await?;
+    page.entries.retain(|shared| {
+        let reader = readers.get(&shared.owner);
+        reader.is_some_and(|(reader, openness)| reader.sees(*openness, Visibility::Public))
+    });
+    Ok(page)
 }
 
 const WEEK: [Weekday; 7] = [

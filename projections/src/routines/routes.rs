@@ -12,7 +12,7 @@ use super::{
     Routines,
     query::{self, Own, Page, Place, Shared, Wanted},
 };
-use crate::{Context, reading::Reading};
+use crate::{Context, reading::Reading, social::Fresh};
 
 /// The routes of routines.
 pub fn routes<S>() -> Routes<S>
@@ -86,9 +86,10 @@ async fn liked(
     Query(query): Query<LikedQuery>,
 ) -> Result<Answer<Vec<Shared>>, Error> {
     context.wait::<Routines>(&reading).await?;
-    let (athlete, partition) = (reading.owner, reading.partition);
+    let fresh = Fresh::read(&context, &reading).await?;
     let after = query.cursor.map(|cursor| cursor.0);
-    query::liked(&context, athlete, partition, after, query.limit.0).await?.answer()
+    let of = (reading.owner, reading.partition);
+    query::liked(&context, &fresh, of, after, query.limit.0).await?.answer()
 }
 
 impl<T: Serialize + JsonSchema> Page<T> {

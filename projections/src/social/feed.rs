@@ -41,9 +41,9 @@ async fn feed(
     context.wait::<History>(&reading).await?;
     let fresh = Fresh::read(&context, &reading).await?;
     let (reader, partition) = (reading.owner, reading.partition);
-    let posts = Posts { context: &context, reader, partition, unit: query.unit };
+    let posts = Posts { context: &context, fresh: &fresh, reader, partition, unit: query.unit };
     let after = query.cursor.map(|cursor| cursor.0);
-    let (posts, next) = posts.feed(&fresh, after, query.limit.0).await?;
+    let (posts, next) = posts.feed(after, query.limit.0).await?;
     let next = next.map(|place| Cursor(place).encode());
-    Ok(Answer::list(&posts, next)?.at(fresh.position))
+    Ok(Answer::list(&posts, next)?.at(&fresh.position))
 }

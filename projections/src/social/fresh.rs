@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::relations::{Openness, Reader};
 use events::{
-    AthleteId, ContentId, ContentKind, Epoch, Event, Partition, Position, StreamKind, Visibility,
+    AthleteId, ContentId, ContentKind, Epoch, Event, Partition, Position, SetId, StreamKind,
+    Visibility,
 };
 use log::Positions;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ use crate::{Context, context, reading::Reading};
 const MOST: i64 = 20_000;
 
 /// What takes something away from somebody.
-const TAKES: [&str; 13] = [
+const TAKES: [&str; 14] = [
     "ProfileChanged",
     "AthleteUnfollowed",
     "FollowerRemoved",
@@ -34,6 +35,7 @@ const TAKES: [&str; 13] = [
     "WorkoutDetailsChanged",
     "WorkoutUnshared",
     "WorkoutDiscarded",
+    "SetRemoved",
     "PostEdited",
     "PostDeleted",
     "CommentDeleted",
@@ -54,6 +56,8 @@ pub struct Fresh {
     private: BTreeSet<Uuid>,
     suspended: BTreeSet<Uuid>,
     gone: BTreeSet<Place>,
+    /// Sets, by whose they are.
+    removed: BTreeSet<(Uuid, Uuid)>,
     /// Who of those who do not follow sees it no longer.
     narrowed: BTreeSet<Place>,
 }
@@ -94,6 +98,7 @@ impl Fresh {
             private: BTreeSet::new(),
             suspended: BTreeSet::new(),
             gone: BTreeSet::new(),
+            removed: BTreeSet::new(),
             narrowed: BTreeSet::new(),
         };
         for row in rows {
@@ -146,6 +151,9 @@ impl Fresh {
             Event::WorkoutUnshared(_) | Event::WorkoutDiscarded(_) | Event::PostDeleted(_) => {
                 self.gone.extend(shown);
             }
+            Event::SetRemoved(removed) => {
+                self.removed.insert((owner, removed.set_id.uuid()));
+            }
             Event::CommentDeleted(_) => {
                 self.gone.insert(mine(ContentKind::Comment));
             }
@@ -191,6 +199,11 @@ impl Fresh {
     /// Whether something is gone for everybody but its owner.
     pub(super) fn is_gone(&self, content: &ContentId) -> bool {
         self.gone.contains(&place(content))
+    }
+
+    /// Whether a set of somebody's is gone.
+    pub(super) fn is_removed(&self, owner: AthleteId, set: SetId) -> bool {
+        self.removed.contains(&(owner.uuid(), set.uuid()))
     }
 
     /// Whether somebody follows another one no longer.

@@ -238,8 +238,10 @@ async fn blocks(
 /// How many an athlete follows or asked to, by the rows.
 pub async fn followed_count(context: &Context, athlete: AthleteId) -> Result<i64, Error> {
     sqlx::query_scalar!(
-        r#"select count(*) as "count!" from social_v1.ties
-           where owner = $1 and follow is not null"#,
+        r#"select count(*) as "count!"
+           from social_v1.ties f
+           left join social_v1.ties a on a.owner = f.other and a.other = f.owner
+           where f.owner = $1 and f.follow is not null and a.removed is distinct from f.follow"#,
         athlete.uuid(),
     )
     .fetch_one(&context.pool)

@@ -23,9 +23,10 @@ pub use feed::routes;
 pub use fresh::Fresh;
 pub use graph::{Connection, List, People, Place, followed_count};
 pub use pages::{Page, Post, Posted, Posts, is_posted};
+pub(crate) use profile::readers;
 pub use profile::{Card, Counts, Showcased, find, showcase};
 pub use reports::{QueuedReport, Reported, queue};
-pub use talk::{At, Comment, Liker, comments, likers};
+pub use talk::{At, Comment, Comments, Liker, likers};
 
 /// The social projection.
 #[derive(Debug, Clone, Copy)]

@@ -141,6 +141,8 @@ impl Found {
 pub struct Posts<'a> {
     /// What is read with.
     pub context: &'a Context,
+    /// What was taken away since.
+    pub fresh: &'a Fresh,
     /// Who reads.
     pub reader: AthleteId,
     /// Where the reader is on the log.
@@ -196,12 +198,7 @@ impl Posts<'_> {
     /// Of everybody the newest post is looked at first, an index probe each: as many of the newest as
     /// there are places on the page say how far back the page can reach, and only those who
     /// posted since are looked at again.
-    pub async fn feed(
-        self,
-        fresh: &Fresh,
-        after: Option<Posted>,
-        limit: usize,
-    ) -> Result<Page, Error> {
+    pub async fn feed(self, after: Option<Posted>, limit: usize) -> Result<Page, Error> {
         let mut found = sqlx::query_as!(
             Found,
             r#"with followed as materialized (
@@ -267,10 +264,10 @@ impl Posts<'_> {
         let mut seen = Vec::with_capacity(found.len());
         for post in found {
             let id = post.id()?;
-            let from = fresh.reader(self.reader, id.owner, Reader::Follower);
-            let openness = fresh.openness(id.owner, Openness::default());
+            let from = self.fresh.reader(self.reader, id.owner, Reader::Follower);
+            let openness = self.fresh.openness(id.owner, Openness::default());
             let follows = from == Reader::Follower && from.knows(openness);
-            if follows && !fresh.hides(&id, from) {
+            if follows && !self.fresh.hides(&id, from) {
                 seen.push(post);
             }
         }
@@ -280,7 +277,6 @@ impl Posts<'_> {
     /// What an athlete posted, the last first, as far as a reader sees it.
     pub async fn of_author(
         self,
-        fresh: &Fresh,
         (author, from): (AthleteId, Reader),
         after: Option<Posted>,
         limit: usize,
@@ -299,7 +295,7 @@ impl Posts<'_> {
         let next = page::cut(&mut found, limit, place);
         let mut seen = Vec::with_capacity(found.len());
         for post in found {
-            let hides = from != Reader::Oneself && fresh.hides(&post.id()?, from);
+            let hides = from != Reader::Oneself && self.fresh.hides(&post.id()?, from);
             if !hides {
                 seen.push(post);
             }
@@ -349,10 +345,21 @@ impl Posts<'_> {
                    ) as "liked!",
                    (select count(*) from social_v1.comments m
                     where m.post_owner = k.owner and m.post_kind = k.kind and m.post = k.post
-                        and not m.hidden and not exists (
+                        and (m.owner = $1 or not m.hidden)
+                        and not exists (
                             select from social_v1.dismissed d
                             where d.owner = k.owner and d.author = m.owner
                                 and d.comment = m.comment
+                        )
+                        and (m.owner = $1 or not exists (
+                            select from social_v1.suspensions s
+                            where s.owner = m.owner and (s.until is null or s.until > $5)
+                        ))
+                        and not exists (
+                            select from social_v1.ties b
+                            where b.blocked_at is not null
+                                and ((b.owner = m.owner and b.other in ($1, k.owner))
+                                    or (b.owner in ($1, k.owner) and b.other = m.owner))
                         )) as "comments!"
                from unnest($2::uuid[], $3::smallint[], $4::uuid[])
                    with ordinality as k (owner, kind, post, place)
@@ -362,6 +369,7 @@ impl Posts<'_> {
             &owners,
             &kinds,
             &ids,
+            self.context.clock.now().utc(),
         )
         .fetch_all(&self.context.pool)
         .await
@@ -387,7 +395,15 @@ impl Posts<'_> {
                     content.text
                 }
                 ContentKind::Records => {
-                    let content: OfRecords = read(&post.content).map_err(Error::internal)?;
+                    let mut content: OfRecords = read(&post.content).map_err(Error::internal)?;
+                    content.broken.retain(|broken| {
+                        let set = broken.holder.set_id;
+                        let removed = set.is_some_and(|set| self.fresh.is_removed(id.owner, set));
+                        !broken.is_gone && !removed
+                    });
+                    if content.broken.is_empty() {
+                        continue;
+                    }
                     records = Some(self.broken(id.owner, content.broken).await?);
                     None
                 }
@@ -429,7 +445,7 @@ impl Posts<'_> {
         } else {
             HashMap::new()
         };
-        let shown = broken.into_iter().map(|Broken { which, holder }| {
+        let shown = broken.into_iter().map(|Broken { which, holder, .. }| {
             let known = Known::find(&which.exercise, |id| Some(own.get(&id)?.known.clone()));
             let (value, unit) = show_figure(unit_of(which.kind), holder.figure, self.unit);
             RecordBroken {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::library::fold;
 use events::{Personal, Privacy, ProfileChanged};
 use projector::{Tables, row};
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use uuid::Uuid;
 
 row! {
@@ -76,14 +76,69 @@ impl People {
     }
 }
 
-/// The words that somebody is found by.
+/// The words that somebody is found by: the username, each word of the name, and its parts where it has
+/// hyphens and the like in it.
 fn found_by(username: Option<&str>, name: Option<&str>) -> BTreeSet<String> {
-    let of_name = name.map(words).unwrap_or_default();
-    let of_name = of_name.into_iter().take(MOST_WORDS);
-    username.map(fold).into_iter().chain(of_name).collect()
+    let name = name.map(bare).unwrap_or_default();
+    let of_name = name.split_whitespace().take(MOST_WORDS).flat_map(|word| {
+        let parts = word.split(|c: char| !c.is_alphanumeric()).map(str::to_owned);
+        parts.chain([joined(word)])
+    });
+    let all = username.map(bare).into_iter().chain(of_name);
+    all.filter(|word| !word.is_empty()).collect()
 }
 
-/// The words of a name or of a search, in small letters.
+/// The words of a search, each the beginning of a word that somebody is found by.
 pub(super) fn words(text: &str) -> Vec<String> {
-    fold(text).split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    let text = bare(text);
+    // Points and underscores are parts of usernames.
+    let is_name = |word: &str| word.contains(['.', '_']);
+    let words = text.split_whitespace();
+    let words = words.map(|word| if is_name(word) { word.to_owned() } else { joined(word) });
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// In small letters, without accents, however they are written.
+fn bare(text: &str) -> String {
+    text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+}
+
+/// The letters and digits of a word.
+fn joined(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{found_by, words};
+
+    #[test]
+    fn people_are_found_however_their_names_are_written() {
+        let known = found_by(Some("Ada.L_9"), Some("José Ñandú-Ortiz  O'Neil ÅNGSTRÖM"));
+        let finds = |wanted: &str| {
+            let words = words(wanted);
+            let found = |word: &String| known.iter().any(|known| known.starts_with(word));
+            !words.is_empty() && words.iter().all(found)
+        };
+        for good in [
+            "jose",
+            "JOSÉ",
+            "Jose\u{301}",
+            "nandu",
+            "ortiz",
+            "ñandú-ortiz",
+            "oneil",
+            "o'neil",
+            "neil",
+            "angstrom jos",
+            "ada.l",
+            "ADA.L_9",
+            "  ada ",
+        ] {
+            assert!(finds(good), "{good}");
+        }
+        for bad in ["", " ", "-", "rtiz", "jose maria", "ada.x"] {
+            assert!(!finds(bad), "{bad}");
+        }
+    }
 }

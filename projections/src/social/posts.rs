@@ -10,6 +10,7 @@ use events::{
 use projector::row;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use web::Error;
 
 use super::fold::{Place, json, read};
 
@@ -38,7 +39,7 @@ enum What {
     Discarded,
     SetRemoved(SetId),
     Broke(Vec<Broken>),
-    Lost(Vec<Which>),
+    Lost(Vec<(Which, Option<RecordHolder>)>),
     Wrote(Personal<String>, Visibility),
     Rewrote(Personal<String>, Visibility),
     TookAway,
@@ -62,6 +63,9 @@ pub(super) struct Broken {
     pub(super) which: Which,
     #[serde(rename = "h")]
     pub(super) holder: RecordHolder,
+    /// The set that did it was removed, and who holds the record now is not told yet.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_gone: bool,
 }
 
 /// What the row of a workout keeps.
@@ -116,24 +120,26 @@ fn broke(at: DateTime<Utc>, exercise: &ExerciseId, records: Vec<RecordMoved>) ->
         if let Some(holder) = holder {
             let which = Which { exercise: exercise.clone(), kind, reps };
             let workout = holder.workout_id.uuid();
-            by_workout.entry(workout).or_default().push(Broken { which, holder });
+            by_workout.entry(workout).or_default().push(Broken { which, holder, is_gone: false });
         }
     }
     let said = by_workout.into_iter();
     said.map(|(workout, broken)| (workout, Said(at, What::Broke(broken)))).collect()
 }
 
-/// Records that were none: no news of the workouts that were said to have broken them.
+/// Records that were none: no news of the workouts that were said to have broken them, unless another set
+/// of the same workout did.
 fn lost(at: DateTime<Utc>, exercise: &ExerciseId, records: Vec<RecordMoved>) -> Vec<(Uuid, Said)> {
-    let mut by_workout: BTreeMap<Uuid, Vec<Which>> = BTreeMap::new();
-    for RecordMoved { kind, reps, previous, .. } in records {
+    let mut by_workout: BTreeMap<Uuid, Vec<(Which, Option<RecordHolder>)>> = BTreeMap::new();
+    for RecordMoved { kind, reps, previous, holder } in records {
         if let Some(previous) = previous {
             let which = Which { exercise: exercise.clone(), kind, reps };
-            by_workout.entry(previous.workout_id.uuid()).or_default().push(which);
+            let same = holder.filter(|holder| holder.workout_id == previous.workout_id);
+            by_workout.entry(previous.workout_id.uuid()).or_default().push((which, same));
         }
     }
     let said = by_workout.into_iter();
-    said.map(|(workout, which)| (workout, Said(at, What::Lost(which)))).collect()
+    said.map(|(workout, lost)| (workout, Said(at, What::Lost(lost)))).collect()
 }
 
 /// Brings the rows of a workout or text to what was said of it; answers those that are gone.
@@ -186,9 +192,11 @@ pub(super) fn apply(
                     What::Shared(says) => {
                         if there.posted_at.is_some() {
                             there.edited_at = Some(at);
+                        } else {
+                            there.posted_at = Some(at);
+                            content.records_withheld = false;
                         }
-                        there.posted_at.get_or_insert(at);
-                        content = OfWorkout { text: says, records_withheld: false };
+                        content.text = says;
                     }
                     What::Unshared { records_only: true } => content.records_withheld = true,
                     What::Unshared { records_only: false } => {
@@ -196,9 +204,24 @@ pub(super) fn apply(
                         content.text = None;
                     }
                     What::SetRemoved(set) => {
-                        broken.retain(|broken| broken.holder.set_id != Some(set));
+                        for broken in &mut broken {
+                            broken.is_gone |= broken.holder.set_id == Some(set);
+                        }
                     }
-                    What::Lost(lost) => broken.retain(|broken| !lost.contains(&broken.which)),
+                    What::Lost(lost) => {
+                        for (which, holder) in lost {
+                            let at = broken.iter().position(|broken| broken.which == which);
+                            match (at, holder) {
+                                (Some(at), Some(holder)) => {
+                                    broken[at] = Broken { which, holder, is_gone: false };
+                                }
+                                (Some(at), None) => {
+                                    broken.remove(at);
+                                }
+                                (None, _) => {}
+                            }
+                        }
+                    }
                     What::Broke(new) => {
                         broken.retain(|known| new.iter().all(|new| new.which != known.which));
                         broken.extend(new);
@@ -213,10 +236,13 @@ pub(super) fn apply(
                     }
                 } else {
                     let since = since.unwrap_or(at);
-                    let shown = there.posted_at.is_some() && !content.records_withheld;
+                    // Beside the workout's post, and never before it.
+                    let any = broken.iter().any(|broken| !broken.is_gone);
+                    let shown = any && !content.records_withheld;
+                    let posted_at = there.posted_at.filter(|_| shown);
+                    let posted_at = posted_at.map(|posted_at| posted_at.max(since));
                     let content = json(&OfRecords { since, broken })?;
-                    let mut row =
-                        row(records, Visibility::Private, shown.then_some(since), content);
+                    let mut row = row(records, Visibility::Private, posted_at, content);
                     row.visibility = there.visibility;
                     rows.insert(records, row);
                     gone.retain(|place| *place != records);
@@ -254,4 +280,14 @@ pub(super) fn visibility(code: i16) -> Visibility {
         2 => Visibility::Followers,
         _ => Visibility::Private,
     }
+}
+
+/// What its author says in a post or comment, by its row.
+pub(super) fn said_by(kind: ContentKind, content: &str) -> Result<Option<Personal<String>>, Error> {
+    let said = match kind {
+        ContentKind::Workout => read::<OfWorkout>(content).map(|workout| workout.text),
+        ContentKind::Records => Ok(None),
+        ContentKind::Text | ContentKind::Comment => read(content).map(Some),
+    };
+    said.map_err(Error::internal)
 }

@@ -1,5 +1,7 @@
 //! People as others see them: cards, the search for them, and what a profile says.
 
+use std::collections::{HashMap, HashSet};
+
 use domain::{
     one_rep_max::Formula,
     records::Kind,
@@ -8,9 +10,10 @@ use domain::{
 use events::{AthleteId, Number, WeightUnit};
 use schemars::JsonSchema;
 use serde::Serialize;
+use uuid::Uuid;
 use web::Error;
 
-use super::{Fresh, people::words};
+use super::{Fresh, people::words, posts::visibility};
 use crate::{
     Context, context,
     represent::{Exercise, show_figure},
@@ -25,6 +28,55 @@ pub struct Card {
     pub username: Option<String>,
     /// What they are called; `null` where they do not say, or it was erased.
     pub name: Option<String>,
+}
+
+/// What a reader is to several athletes, and how open those are, by the rows and what was said since.
+pub(crate) async fn readers(
+    context: &Context,
+    fresh: &Fresh,
+    reader: AthleteId,
+    of: &[Uuid],
+) -> Result<HashMap<Uuid, (Reader, Openness)>, Error> {
+    let rows = sqlx::query!(
+        r#"select a.owner, a.is_private,
+               exists (
+                   select from social_v1.suspensions s
+                   where s.owner = a.owner and (s.until is null or s.until > $3)
+               ) as "is_suspended!",
+               (mine.blocked_at is not null or theirs.blocked_at is not null) as "is_blocked!",
+               coalesce(
+                   mine.follow is not null and theirs.removed is distinct from mine.follow
+                       and (not mine.requested or theirs.accepted = mine.follow),
+                   false
+               ) as "follows!"
+           from social_v1.athletes a
+           left join social_v1.ties mine on mine.owner = $1 and mine.other = a.owner
+           left join social_v1.ties theirs on theirs.owner = a.owner and theirs.other = $1
+           where a.owner = any($2)"#,
+        reader.uuid(),
+        of,
+        context.clock.now().utc(),
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let mut readers = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let athlete = AthleteId::new(row.owner).map_err(Error::internal)?;
+        let by_rows = if athlete == reader {
+            Reader::Oneself
+        } else if row.is_blocked {
+            Reader::Blocked
+        } else if row.follows {
+            Reader::Follower
+        } else {
+            Reader::Stranger
+        };
+        let openness = Openness { is_private: row.is_private, is_suspended: row.is_suspended };
+        let is = (fresh.reader(reader, athlete, by_rows), fresh.openness(athlete, openness));
+        readers.insert(row.owner, is);
+    }
+    Ok(readers)
 }
 
 /// Most words of a search that are looked for.
@@ -53,6 +105,16 @@ pub async fn find(
                from (
                    select w.owner, w.word from social_v1.words w
                    where w.word collate "C" >= $1 and w.word collate "C" < $2
+                       and (w.owner = $7 or not exists (
+                           select from social_v1.suspensions s
+                           where s.owner = w.owner and (s.until is null or s.until > $6)
+                       ))
+                       and not exists (
+                           select from social_v1.ties b
+                           where b.blocked_at is not null
+                               and ((b.owner = w.owner and b.other = $7)
+                                   or (b.owner = $7 and b.other = w.owner))
+                       )
                        and not exists (
                            select from unnest($3::text[], $4::text[]) as o (low, high)
                            where not exists (
@@ -62,20 +124,11 @@ pub async fn find(
                            )
                        )
                    order by w.word collate "C", w.owner
-                   limit $5::bigint * 4
+                   limit $5::bigint * 16
                ) w
                group by w.owner
            ) w
            join social_v1.athletes a on a.owner = w.owner
-           where (a.owner = $7 or not exists (
-                   select from social_v1.suspensions s
-                   where s.owner = a.owner and (s.until is null or s.until > $6)
-               ))
-               and not exists (
-                   select from social_v1.ties b
-                   where b.blocked_at is not null and ((b.owner = a.owner and b.other = $7)
-                       or (b.owner = $7 and b.other = a.owner))
-               )
            order by w.word collate "C", a.owner
            limit $5"#,
         first,
@@ -127,8 +180,14 @@ macro_rules! count {
                 + $side
                 + r#" = $1 and f.follow is not null and f.blocked_at is null
                    and a.blocked_at is null and a.removed is distinct from f.follow
-                   and (not f.requested or a.accepted = f.follow)"#,
+                   and (not f.requested or a.accepted = f.follow)
+                   and not exists (
+                       select from social_v1.suspensions s
+                       where s.owner in (f.owner, f.other) and s.owner <> $1
+                           and (s.until is null or s.until > $2)
+                   )"#,
             $of.uuid(),
+            $context.clock.now().utc(),
         )
         .fetch_one(&$context.pool)
     };
@@ -180,10 +239,12 @@ pub struct Showcased {
 /// Most exercises that a profile shows.
 const SHOWCASE: usize = 5;
 
-/// An athlete's best estimated maxima, the greatest first, of exercises of the library.
+/// An athlete's best estimated maxima, the greatest first, of exercises of the library: those that were done
+/// in workouts that a reader may see.
 pub async fn showcase(
     context: &Context,
     athlete: AthleteId,
+    (from, openness): (Reader, Openness),
     unit: Option<WeightUnit>,
 ) -> Result<Vec<Showcased>, Error> {
     let best = crate::records::best(context, athlete).await?;
@@ -193,12 +254,28 @@ pub async fn showcase(
         if !Kind::of(known.measurement).any(|of| of == kind) || known.measurement.has_bodyweight() {
             continue;
         }
-        if let Some((_, figure)) = best.usual_holder(kind, known.measurement) {
-            maxima.push((figure, exercise, known));
+        if let Some((set, figure)) = best.usual_holder(kind, known.measurement) {
+            maxima.push((figure, exercise, known, set.workout.uuid()));
         }
     }
+    let workouts: Vec<Uuid> = maxima.iter().map(|(.., workout)| *workout).collect();
+    let rows = sqlx::query!(
+        "select post, visibility from social_v1.posts
+         where owner = $1 and kind = 1 and post = any($2) and not hidden",
+        athlete.uuid(),
+        &workouts,
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let seen: HashSet<Uuid> = rows
+        .into_iter()
+        .filter(|row| from.sees(openness, visibility(row.visibility)))
+        .map(|row| row.post)
+        .collect();
+    maxima.retain(|(.., workout)| seen.contains(workout));
     maxima.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1)));
-    let shown = maxima.into_iter().take(SHOWCASE).map(|(figure, exercise, known)| {
+    let shown = maxima.into_iter().take(SHOWCASE).map(|(figure, exercise, known, _)| {
         let kind = Kind::OneRepMax(Formula::Standard);
         let (one_rep_max, unit) = show_figure(kind.unit(), figure, unit);
         let exercise = Exercise { id: exercise.to_string(), name: known.name.clone() };

@@ -13,6 +13,7 @@ use web::Error;
 
 use super::{
     fold::{json, read},
+    posts::said_by,
     profile::Card,
     talk,
 };
@@ -80,6 +81,12 @@ pub struct QueuedReport {
     pub athlete: Card,
     /// What of theirs; `null` for the athlete as such.
     pub content: Option<PublicId>,
+    /// What the post or comment says now, whoever may see it; `null` where that is nothing, or it is gone.
+    pub says: Option<String>,
+    /// Whether it is hidden.
+    pub hidden: bool,
+    /// Whether the athlete is suspended.
+    pub suspended: bool,
     /// What is wrong with it.
     pub reason: ReportReason,
     /// What else was said.
@@ -90,6 +97,13 @@ pub struct QueuedReport {
     pub outcome: Option<ReportOutcome>,
     /// When somebody said so.
     pub resolved_at: Option<DateTime<Utc>>,
+}
+
+impl QueuedReport {
+    /// Whose doing it is, and who told.
+    pub fn about(&self) -> [AthleteId; 2] {
+        [self.athlete.id, self.reporter.id]
+    }
 }
 
 /// A place in the queue.
@@ -114,10 +128,23 @@ pub async fn queue(
     let mut rows = sqlx::query!(
         r#"select r.owner, r.report, r.about, r.kind, r.content, r.reason, r.said, r.reported_at,
                r.outcome, r.resolved_at, o.username as "username?", o.name as "name?",
-               a.username as "of_username?", a.name as "of_name?"
+               a.username as "of_username?", a.name as "of_name?",
+               p.content as "post?", m.content as "comment?",
+               exists (
+                   select from social_v1.hidden h
+                   where h.owner = r.about and h.kind = r.kind and h.content = r.content
+               ) as "hidden!",
+               exists (
+                   select from social_v1.suspensions s
+                   where s.owner = r.about and (s.until is null or s.until > $6)
+               ) as "suspended!"
            from social_v1.reports r
            left join social_v1.athletes o on o.owner = r.owner
            left join social_v1.athletes a on a.owner = r.about
+           left join social_v1.posts p
+               on p.owner = r.about and p.kind = r.kind and p.post = r.content
+           left join social_v1.comments m
+               on r.kind = 4 and m.owner = r.about and m.comment = r.content
            where (r.outcome is not null) = $1
                and ($2::timestamptz is null
                     or (r.reported_at, r.owner, r.report) > ($2, $3::uuid, $4::uuid))
@@ -128,6 +155,7 @@ pub async fn queue(
         after.map(|after| after.owner),
         after.map(|after| after.report),
         page::one_more(limit),
+        context.clock.now().utc(),
     )
     .fetch_all(&context.pool)
     .await
@@ -149,15 +177,20 @@ pub async fn queue(
         let content = kind
             .zip(row.content)
             .map(|(kind, id)| PublicId(ContentId { owner: athlete.id, kind, id }));
-        texts.push(match row.said {
-            Some(said) => read(&said).map_err(Error::internal)?,
-            None => Personal::Erased,
-        });
+        let says = match (kind, row.post.or(row.comment)) {
+            (Some(kind), Some(content)) => said_by(kind, &content)?,
+            _ => None,
+        };
+        let said = row.said.as_deref().map(read).transpose().map_err(Error::internal)?;
+        texts.extend([said, says].map(|text| text.unwrap_or(Personal::Erased)));
         reports.push(QueuedReport {
             id: ReportId::new(row.report).map_err(Error::internal)?,
             reporter: person(row.owner, row.username, row.name)?,
             athlete,
             content,
+            says: None,
+            hidden: row.hidden,
+            suspended: row.suspended,
             reason: read(&row.reason).map_err(Error::internal)?,
             text: None,
             reported_at: row.reported_at,
@@ -166,8 +199,10 @@ pub async fn queue(
         });
     }
     talk::open(context, &mut texts).await?;
-    for (report, text) in reports.iter_mut().zip(texts) {
+    for (report, texts) in reports.iter_mut().zip(texts.chunks(2)) {
+        let [text, says] = texts else { continue };
         report.text = text.clear().cloned();
+        report.says = says.clear().cloned();
     }
     Ok((reports, next))
 }

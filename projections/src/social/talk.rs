@@ -191,15 +191,42 @@ pub struct At {
     id: Uuid,
 }
 
-/// The comments on a post, the first written first, and where the next page begins.
-pub async fn comments(
-    context: &Context,
-    fresh: &Fresh,
-    reader: AthleteId,
-    post: ContentId,
+/// Who reads comments, and on which post.
+#[derive(Clone, Copy)]
+pub struct Comments<'a> {
+    /// What is read with.
+    pub context: &'a Context,
+    /// What was taken away since.
+    pub fresh: &'a Fresh,
+    /// Who reads.
+    pub reader: AthleteId,
+    /// The post.
+    pub post: ContentId,
+}
+
+impl Comments<'_> {
+    /// Comments, the first written first, and where the next page begins.
+    pub async fn page(
+        self,
+        after: Option<At>,
+        limit: usize,
+    ) -> Result<(Vec<Comment>, Option<At>), Error> {
+        read(self, None, after, limit).await
+    }
+
+    /// One of them.
+    pub async fn one(self, id: &ContentId) -> Result<Option<Comment>, Error> {
+        Ok(read(self, Some(id), None, 1).await?.0.pop())
+    }
+}
+
+async fn read(
+    of: Comments<'_>,
+    only: Option<&ContentId>,
     after: Option<At>,
     limit: usize,
 ) -> Result<(Vec<Comment>, Option<At>), Error> {
+    let Comments { context, fresh, reader, post } = of;
     let mut rows = sqlx::query!(
         r#"select m.owner, m.comment, m.written_at, m.edited_at, m.hidden, m.content,
                p.username, p.name,
@@ -231,6 +258,7 @@ pub async fn comments(
                )
                and ($6::timestamptz is null
                     or (m.written_at, m.owner, m.comment) > ($6, $7::uuid, $8::uuid))
+               and ($10::uuid is null or (m.owner = $10 and m.comment = $11::uuid))
            order by m.written_at, m.owner, m.comment
            limit $9"#,
         reader.uuid(),
@@ -242,6 +270,8 @@ pub async fn comments(
         after.map(|at| at.athlete),
         after.map(|at| at.id),
         page::one_more(limit),
+        only.map(|id| id.owner.uuid()),
+        only.map(|id| id.id),
     )
     .fetch_all(&context.pool)
     .await
@@ -286,12 +316,12 @@ pub(super) async fn open(context: &Context, texts: &mut [Personal<String>]) -> R
     context.keys.open(fields).await.map_err(context::database)
 }
 
-/// Who likes something, the last first, and where the next page begins.
+/// Who likes something, the last first, and where the next page begins. `post` is what it is, or is about.
 pub async fn likers(
     context: &Context,
     fresh: &Fresh,
     reader: AthleteId,
-    content: ContentId,
+    (content, post): (ContentId, ContentId),
     after: Option<At>,
     limit: usize,
 ) -> Result<(Vec<Liker>, Option<At>), Error> {
@@ -306,8 +336,9 @@ pub async fn likers(
                ))
                and not exists (
                    select from social_v1.ties b
-                   where b.blocked_at is not null and ((b.owner = l.owner and b.other in ($1, $2))
-                       or (b.owner in ($1, $2) and b.other = l.owner))
+                   where b.blocked_at is not null
+                       and ((b.owner = l.owner and b.other in ($1, $2, $9))
+                           or (b.owner in ($1, $2, $9) and b.other = l.owner))
                )
                and ($6::timestamptz is null or (l.liked_at, l.owner) < ($6, $7::uuid))
            order by l.liked_at desc, l.owner desc
@@ -320,6 +351,7 @@ pub async fn likers(
         after.map(|at| at.at.utc()) as Option<DateTime<Utc>>,
         after.map(|at| at.athlete),
         page::one_more(limit),
+        post.owner.uuid(),
     )
     .fetch_all(&context.pool)
     .await
@@ -332,7 +364,8 @@ pub async fn likers(
     let mut likers = Vec::with_capacity(rows.len());
     for row in rows {
         let id = AthleteId::new(row.owner).map_err(Error::internal)?;
-        if !fresh.conceals(reader, id) && !fresh.conceals(content.owner, id) {
+        let from = [reader, content.owner, post.owner];
+        if from.iter().all(|from| !fresh.conceals(*from, id)) {
             let person = Card { id, username: row.username, name: row.name };
             likers.push(Liker { person, liked_at: row.liked_at });
         }

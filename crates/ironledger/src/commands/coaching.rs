@@ -46,13 +46,17 @@ pub(crate) type Side = (AthleteId, Partition);
 impl Commands {
     /// Whether one coaches the other at this moment, by what both have said.
     pub(crate) async fn coaches(&self, coach: Side, client: Side) -> Result<bool, Error> {
-        let (of_coach, of_client) = tokio::try_join!(self.coaching(coach), self.coaching(client))?;
+        let (of_coach, of_client, between) = tokio::try_join!(
+            self.coaching(coach),
+            self.coaching(client),
+            self.between(coach, client),
+        )?;
         let nothing = Coaching::default();
         let pair = Pair {
             coach: (coach.0, of_coach.state.as_ref().unwrap_or(&nothing)),
             client: (client.0, of_client.state.as_ref().unwrap_or(&nothing)),
         };
-        Ok(pair.holds())
+        Ok(pair.holds() && !between.pair.is_blocked())
     }
 
     /// A coach asks an athlete.
@@ -61,6 +65,9 @@ impl Commands {
         origin: &Origin,
         client: Side,
     ) -> Result<Answer<Asked>, Error> {
+        if !self.toward(origin, client).await?.knows() {
+            return Err(Error::not_found("athlete"));
+        }
         let invitation = self.random.uuid(self.clock.now());
         let show = || {
             let asked = Asked { invitation, coach: origin.athlete, client: client.0 };

@@ -105,10 +105,8 @@ impl Commands {
             }
             Ok(vec![said.clone().into()])
         };
-        let show = async |loaded: Arc<Loaded<Report>>| {
-            let told = told(id, &loaded)?;
-            Ok(Answer::ok(&told)?.created("/v1/reports"))
-        };
+        let show =
+            async |loaded: Arc<Loaded<Report>>| Ok(Answer::ok(&told(id, &loaded)?)?.accepted());
         let stream = Stream::report(id);
         let done = self.execute(&self.reports, origin, stream, client, decide, show).await;
         done.map_err(Failure::of_new)
@@ -172,6 +170,12 @@ impl Commands {
     ) -> Result<Answer<Suspension>, Error> {
         let decide = |moderation: &Moderation, _| Ok(moderation.lift());
         self.moderate(origin, decide, |moderation| self.suspension(origin, moderation)).await
+    }
+
+    /// Whether an athlete is suspended; `origin` is about them.
+    pub(crate) async fn suspension_of(&self, origin: &Origin) -> Result<Answer<Suspension>, Error> {
+        let moderation = self.moderation((origin.athlete, origin.partition)).await?;
+        Answer::ok(&self.suspension(origin, &moderation))
     }
 
     fn suspension(&self, origin: &Origin, moderation: &Moderation) -> Suspension {

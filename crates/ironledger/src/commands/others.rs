@@ -90,6 +90,7 @@ impl Commands {
         owner: Side,
         routine: RoutineId,
     ) -> Result<Answer<Liked>, Error> {
+        self.may_meet(origin).await?;
         self.visible_routine(origin, owner, routine).await?;
         self.on_likes(origin, owner.0, routine, |likes| likes.like(owner.0, routine)).await
     }

@@ -181,7 +181,10 @@ impl Commands {
         if !toward.knows() || is_hidden {
             return Err(not_there());
         }
-        let of_post = self.seen_post(accounts, origin, &said.post).await?;
+        let of_post = self.seen_post(accounts, origin, &said.post).await;
+        // That there is such a comment is not for who does not see the post.
+        let of_post =
+            of_post.map_err(|error| if error.is_of_caller() { not_there() } else { error })?;
         let poster = accounts.side(of_post.owner, "comment").await?;
         let (between, reaction) = tokio::try_join!(
             self.between(author, poster),
@@ -192,6 +195,16 @@ impl Commands {
             return Err(not_there());
         }
         Ok(of_post)
+    }
+
+    /// Whether there is such a post or comment, whoever sees it.
+    pub(crate) async fn is_there(&self, owner: Side, content: &ContentId) -> Result<bool, Error> {
+        if content.kind != ContentKind::Comment {
+            return Ok(self.visibility(owner, content).await?.is_some());
+        }
+        let Ok(id) = CommentId::new(content.id) else { return Ok(false) };
+        let comment = self.comment_of(owner, id).await?;
+        Ok(comment.state.as_ref().and_then(Comment::there).is_some())
     }
 
     /// Who may see a post, if there is one.

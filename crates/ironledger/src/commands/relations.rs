@@ -69,7 +69,7 @@ impl Shown {
             following: word(pair.following()),
             followed_by: word(theirs),
             request,
-            blocked: pair.actor.1.blocks(),
+            blocked: pair.blocks(),
         })
     }
 }
@@ -95,6 +95,11 @@ impl Toward {
     /// Whether the reader knows of the athlete at all.
     pub(crate) fn knows(&self) -> bool {
         self.reader().knows(self.openness)
+    }
+
+    /// 404 for who is to know nothing of the athlete: not for who blocks them.
+    pub(crate) fn known(self) -> Result<Self, Error> {
+        if self.knows() || self.pair.blocks() { Ok(self) } else { Err(Error::not_found("athlete")) }
     }
 }
 
@@ -154,10 +159,7 @@ impl Commands {
         followed: i64,
     ) -> Result<Answer<Shown>, Error> {
         self.may_meet(origin).await?;
-        let toward = self.toward(origin, other).await?;
-        if toward.openness.is_suspended {
-            return Err(Error::not_found("athlete"));
-        }
+        let toward = self.toward(origin, other).await?.known()?;
         let follow = self.random.uuid(self.clock.now());
         let decide = |pair: Pair| {
             let events = pair.follow(follow, toward.openness.is_private)?;
@@ -176,7 +178,7 @@ impl Commands {
         origin: &Origin,
         other: Side,
     ) -> Result<Answer<Shown>, Error> {
-        let toward = self.toward(origin, other).await?;
+        let toward = self.toward(origin, other).await?.known()?;
         self.relate(origin, &toward, |pair| Ok(pair.unfollow())).await
     }
 
@@ -187,7 +189,8 @@ impl Commands {
         other: Side,
         follow: Uuid,
     ) -> Result<Answer<Shown>, Error> {
-        let toward = self.toward(origin, other).await?;
+        self.may_meet(origin).await?;
+        let toward = self.toward(origin, other).await?.known()?;
         self.relate(origin, &toward, |pair| pair.accept(follow)).await
     }
 
@@ -197,13 +200,13 @@ impl Commands {
         origin: &Origin,
         other: Side,
     ) -> Result<Answer<Shown>, Error> {
-        let toward = self.toward(origin, other).await?;
+        let toward = self.toward(origin, other).await?.known()?;
         self.relate(origin, &toward, |pair| Ok(pair.remove_follower())).await
     }
 
     /// Blocks an athlete.
     pub(crate) async fn block(&self, origin: &Origin, other: Side) -> Result<Answer<Shown>, Error> {
-        let toward = self.toward(origin, other).await?;
+        let toward = self.toward(origin, other).await?.known()?;
         self.relate(origin, &toward, |pair| pair.block()).await
     }
 
@@ -213,7 +216,7 @@ impl Commands {
         origin: &Origin,
         other: Side,
     ) -> Result<Answer<Shown>, Error> {
-        let toward = self.toward(origin, other).await?;
+        let toward = self.toward(origin, other).await?.known()?;
         self.relate(origin, &toward, |pair| Ok(pair.unblock())).await
     }
 

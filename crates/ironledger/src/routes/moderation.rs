@@ -8,9 +8,12 @@ use projections::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use web::{Answer, Caller, Created, Cursor, Detail, Error, Json, Limit, Path, Query, Routes};
+use web::{Accepted, Answer, Caller, Cursor, Detail, Error, Json, Limit, Path, Query, Routes};
 
-use super::admin::{acted_on, origin_of};
+use super::{
+    admin::{acted_on, looked_at_all, origin_of},
+    posts::seen,
+};
 use crate::{
     accounts::Arrival,
     app::App,
@@ -23,10 +26,11 @@ use crate::{
 pub(super) fn routes() -> Routes<App> {
     Routes::of(include_str!("moderation.rs"))
         .get("/v1/admin/reports", queue)
-        .post("/v1/admin/reports/{athlete}/{report}/resolve", resolve)
+        .post("/v1/admin/reports/{reporter}/{report}/resolve", resolve)
         .or(|operation| operation.fails(&[409]))
         .put("/v1/admin/content/{content}/hidden", hide)
         .delete("/v1/admin/content/{content}/hidden", restore)
+        .get("/v1/admin/accounts/{athlete}/suspension", suspension)
         .put("/v1/admin/accounts/{athlete}/suspension", suspend)
         .delete("/v1/admin/accounts/{athlete}/suspension", lift)
 }
@@ -43,18 +47,17 @@ async fn report(
     State(app): State<App>,
     origin: Origin,
     body: Json<TellOf>,
-) -> Result<Created<Told>, Error> {
+) -> Result<Accepted<Told>, Error> {
     let body = body.good()?;
     let about = match (body.content, body.athlete) {
         (Some(PublicId(content)), None) => {
-            app.commands.seen(&app.accounts, &origin, &content).await?;
+            seen(&app, &origin, &content).await?;
             content.owner
         }
         (None, Some(athlete)) => {
             let side = app.accounts.side(athlete, "athlete").await?;
-            if !app.commands.toward(&origin, side).await?.knows() {
-                return Err(Error::not_found("athlete"));
-            }
+            // Also whom one blocks.
+            app.commands.toward(&origin, side).await?.known()?;
             athlete
         }
         _ => {
@@ -62,7 +65,7 @@ async fn report(
             return Err(Error::validation(vec![Detail::new("content", message)]));
         }
     };
-    app.commands.report(&origin, about, body).await.map(Created)
+    app.commands.report(&origin, about, body).await.map(Accepted)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -88,12 +91,17 @@ enum Resolved {
 /// Reports, the oldest first.
 async fn queue(
     State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
     reading: Reading,
     Query(query): Query<QueueQuery>,
 ) -> Result<Answer<Vec<QueuedReport>>, Error> {
     let fresh = Fresh::read(&app.queries, &reading).await?;
     let (resolved, after) = (query.resolved == Resolved::True, query.cursor.map(|at| at.0));
     let (reports, next) = social::queue(&app.queries, resolved, after, query.limit.0).await?;
+    // Whatever it is, the admin reads it here.
+    let of = reports.iter().flat_map(QueuedReport::about).map(AthleteId::uuid);
+    app.access_log.record(&looked_at_all(&caller, &arrival, None, of)).await?;
     let next = next.map(|place| Cursor(place).encode());
     Ok(Answer::list(&reports, next)?.at(&fresh.position))
 }
@@ -152,6 +160,10 @@ async fn hide(
     arrival: Arrival,
     Path(content): Path<PublicId>,
 ) -> Result<Answer<Hidden>, Error> {
+    let side = app.accounts.side(content.0.owner, "content").await?;
+    if !app.commands.is_there(side, &content.0).await? {
+        return Err(Error::not_found("content"));
+    }
     set_hidden(&app, &caller, &arrival, &content.0, true).await
 }
 
@@ -176,6 +188,17 @@ async fn set_hidden(
     let answer = app.commands.hide(&origin, *content, hides).await?;
     app.access_log.record(&[acted_on(caller, arrival, content.owner)]).await?;
     Ok(answer)
+}
+
+/// Whether an athlete is suspended.
+async fn suspension(
+    State(app): State<App>,
+    caller: Caller,
+    arrival: Arrival,
+    Path(athlete): Path<AthleteId>,
+) -> Result<Answer<Suspension>, Error> {
+    let origin = origin_of(&app, &caller, &arrival, athlete).await?;
+    app.commands.suspension_of(&origin).await
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -110,7 +110,8 @@ async fn profile(
     let counts = Counts::of(&app.queries, athlete, toward.reader(), toward.openness);
     let records = async {
         if shows_figures {
-            social::showcase(&app.queries, athlete, query.unit).await.map(Some)
+            let reader = (toward.reader(), toward.openness);
+            social::showcase(&app.queries, athlete, reader, query.unit).await.map(Some)
         } else {
             Ok(None)
         }
@@ -135,7 +136,8 @@ async fn relation(
     origin: Origin,
     Path(athlete): Path<AthleteId>,
 ) -> Result<Answer<Shown>, Error> {
-    let toward = known(&app, &origin, athlete).await?;
+    let side = app.accounts.side(athlete, "athlete").await?;
+    let toward = app.commands.toward(&origin, side).await?.known()?;
     Answer::ok(&Shown::of(&toward.pair)?)
 }
 
@@ -279,14 +281,6 @@ async fn list(
     let page = list.page(&app.queries, &fresh, reading.reader(), after, query.limit.0).await?;
     let next = page.next.map(|place| Cursor(place).encode());
     Ok(Answer::list(&page.people, next)?.at(&fresh.position))
-}
-
-/// An athlete of whom the caller knows.
-async fn known(app: &App, origin: &Origin, athlete: AthleteId) -> Result<Toward, Error> {
-    let toward = app.commands.toward(origin, app.accounts.side(athlete, "athlete").await?).await?;
-    // Whom the caller blocks, the caller knows of.
-    let is_own_block = toward.pair.actor.1.blocks() && !toward.pair.other.1.blocks();
-    if toward.knows() || is_own_block { Ok(toward) } else { Err(Error::not_found("athlete")) }
 }
 
 /// An athlete of whom the caller sees what they show everybody.

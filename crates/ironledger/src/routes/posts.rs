@@ -11,7 +11,7 @@ use projections::{
     Reading,
     history::History,
     represent,
-    social::{self, At, Comment, Fresh, Liker, Post, Posted, Posts},
+    social::{self, At, Comment, Comments, Fresh, Liker, Post, Posted, Posts},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,13 +35,13 @@ pub(super) fn routes() -> Routes<App> {
         .post("/v1/posts", publish)
         .get("/v1/posts/{post}", show)
         .patch("/v1/posts/{post}", edit)
-        .or(|operation| operation.needs_body())
         .delete("/v1/posts/{post}", delete)
         .put("/v1/posts/{post}/like", like)
         .delete("/v1/posts/{post}/like", unlike)
         .get("/v1/posts/{post}/likes", likes)
         .post("/v1/posts/{post}/comments", comment)
         .get("/v1/posts/{post}/comments", comments)
+        .get("/v1/comments/{comment}", show_comment)
         .patch("/v1/comments/{comment}", edit_comment)
         .delete("/v1/comments/{comment}", delete_comment)
         .put("/v1/comments/{comment}/like", like_comment)
@@ -80,9 +80,9 @@ async fn show(
 ) -> Result<Answer<Post>, Error> {
     let id = of_post(post)?;
     app.queries.wait::<History>(&reading).await?;
-    app.commands.seen(&app.accounts, &origin, &id).await?;
+    seen(&app, &origin, &id).await?;
     let fresh = Fresh::read(&app.queries, &reading).await?;
-    let posts = posts(&app, &reading, query.unit);
+    let posts = posts(&app, &fresh, &reading, query.unit);
     let post = posts.one(&id).await?.ok_or_else(|| Error::not_found("post"))?;
     let answer = Answer::ok(&post)?.at(&fresh.position);
     // Its author may say, in `If-Match`, what they believe to change.
@@ -235,8 +235,8 @@ async fn likes(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Liker>>, Error> {
     let id = of_post(post)?;
-    app.commands.seen(&app.accounts, &origin, &id).await?;
-    likers(&app, &reading, id, query).await
+    let post = seen(&app, &origin, &id).await?;
+    likers(&app, &reading, (id, post), query).await
 }
 
 /// Who likes a comment that the caller sees, the last first.
@@ -248,19 +248,19 @@ async fn comment_likes(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Liker>>, Error> {
     let id = of_comment(comment)?;
-    app.commands.seen(&app.accounts, &origin, &id).await?;
-    likers(&app, &reading, id, query).await
+    let post = seen(&app, &origin, &id).await?;
+    likers(&app, &reading, (id, post), query).await
 }
 
 async fn likers(
     app: &App,
     reading: &Reading,
-    id: ContentId,
+    of: (ContentId, ContentId),
     query: ListQuery,
 ) -> Result<Answer<Vec<Liker>>, Error> {
     let fresh = Fresh::read(&app.queries, reading).await?;
     let (reader, after) = (reading.reader(), query.cursor.map(|cursor| cursor.0));
-    let likers = social::likers(&app.queries, &fresh, reader, id, after, query.limit.0).await?;
+    let likers = social::likers(&app.queries, &fresh, reader, of, after, query.limit.0).await?;
     let next = likers.1.map(|place| Cursor(place).encode());
     Ok(Answer::list(&likers.0, next)?.at(&fresh.position))
 }
@@ -286,16 +286,33 @@ async fn comments(
     Path(post): Path<PublicId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Vec<Comment>>, Error> {
-    let id = of_post(post)?;
-    app.commands.seen(&app.accounts, &origin, &id).await?;
+    let post = seen(&app, &origin, &of_post(post)?).await?;
     let fresh = Fresh::read(&app.queries, &reading).await?;
-    let (reader, after) = (reading.reader(), query.cursor.map(|cursor| cursor.0));
-    let comments = social::comments(&app.queries, &fresh, reader, id, after, query.limit.0).await?;
-    let next = comments.1.map(|place| Cursor(place).encode());
-    Ok(Answer::list(&comments.0, next)?.at(&fresh.position))
+    let comments =
+        Comments { context: &app.queries, fresh: &fresh, reader: reading.reader(), post };
+    let after = query.cursor.map(|cursor| cursor.0);
+    let (comments, next) = comments.page(after, query.limit.0).await?;
+    let next = next.map(|place| Cursor(place).encode());
+    Ok(Answer::list(&comments, next)?.at(&fresh.position))
 }
 
-/// Changes a comment of the caller's own.
+/// A comment on a post that the caller sees.
+async fn show_comment(
+    State(app): State<App>,
+    reading: Reading,
+    origin: Origin,
+    Path(comment): Path<PublicId>,
+) -> Result<Answer<Comment>, Error> {
+    let id = of_comment(comment)?;
+    let post = seen(&app, &origin, &id).await?;
+    let fresh = Fresh::read(&app.queries, &reading).await?;
+    let comments =
+        Comments { context: &app.queries, fresh: &fresh, reader: reading.reader(), post };
+    let comment = comments.one(&id).await?.ok_or_else(|| Error::not_found("comment"))?;
+    Ok(Answer::ok(&comment)?.at(&fresh.position))
+}
+
+/// Changes a comment of the caller's own, under a post that they still see.
 async fn edit_comment(
     State(app): State<App>,
     origin: Origin,
@@ -304,6 +321,7 @@ async fn edit_comment(
 ) -> Result<Answer<OwnComment>, Error> {
     let body = body.good()?;
     let id = of_comment(PublicId(own(&origin, comment, "comment")?))?;
+    react(&app, &origin, &id).await?;
     let id = CommentId::new(id.id).map_err(|_| Error::not_found("comment"))?;
     let edited = app.commands.edit_comment(&origin, id, body).await;
     or_stale("comment", edited, |loaded| own_comment(&origin, id, loaded)).await
@@ -352,16 +370,16 @@ async fn of_athlete(
     app.queries.wait::<History>(&reading).await?;
     let toward = people::open(&app, &origin, athlete).await?;
     let fresh = Fresh::read(&app.queries, &reading).await?;
-    let posts = posts(&app, &reading, query.unit);
+    let posts = posts(&app, &fresh, &reading, query.unit);
     let after = query.cursor.map(|cursor| cursor.0);
     let of = (athlete, toward.reader());
-    let (posts, next) = posts.of_author(&fresh, of, after, query.limit.0).await?;
+    let (posts, next) = posts.of_author(of, after, query.limit.0).await?;
     let next = next.map(|place| Cursor(place).encode());
     Ok(Answer::list(&posts, next)?.at(&fresh.position))
 }
 
-/// A workout of somebody that the caller may see, with its sets. How it felt, and volumes that would tell
-/// what somebody weighs, are left out.
+/// A workout of somebody that the caller may see, with its sets. How it felt, what was planned, scores of
+/// form, and volumes that would tell what somebody weighs, are left out.
 async fn workout(
     State(app): State<App>,
     origin: Origin,
@@ -376,12 +394,21 @@ async fn workout(
     let own = own.as_ref().and_then(|own| own.state.as_ref());
     let mut public = workout.clone();
     (public.feeling, public.routine, public.plan) = (None, None, Vec::new());
+    for noted in public.noted.values_mut() {
+        (noted.form_score, noted.form_notes) = (None, None);
+    }
     let parts = shown::parts(id, public, own, (Bodyweights::default(), TimeZone::UTC));
     Ok(Answer::ok(&parts.show(query.unit, |_| true))?.at(loaded.positions()))
 }
 
-fn posts<'a>(app: &'a App, reading: &Reading, unit: Option<WeightUnit>) -> Posts<'a> {
-    Posts { context: &app.queries, reader: reading.reader(), partition: reading.partition(), unit }
+fn posts<'a>(
+    app: &'a App,
+    fresh: &'a Fresh,
+    reading: &Reading,
+    unit: Option<WeightUnit>,
+) -> Posts<'a> {
+    let (reader, partition) = (reading.reader(), reading.partition());
+    Posts { context: &app.queries, fresh, reader, partition, unit }
 }
 
 /// The id of a post; a comment's is none.
@@ -403,12 +430,17 @@ fn own(origin: &Origin, id: PublicId, what: &str) -> Result<ContentId, Error> {
 /// Holds a caller who wants to do something about a post or comment to seeing it, and to being let.
 async fn react(app: &App, origin: &Origin, id: &ContentId) -> Result<(), Error> {
     app.commands.may_meet(origin).await?;
+    seen(app, origin, id).await.map(drop)
+}
+
+/// The post that something is, or is about, where the caller sees it; 404 otherwise.
+pub(super) async fn seen(app: &App, origin: &Origin, id: &ContentId) -> Result<ContentId, Error> {
     let post = app.commands.seen(&app.accounts, origin, id).await?;
     // Whether a workout broke records, the read model knows.
     if post.kind == ContentKind::Records && !social::is_posted(&app.queries, &post).await? {
         return Err(Error::not_found("post"));
     }
-    Ok(())
+    Ok(post)
 }
 
 /// What the caller is told of a command about something of their own; where it has changed since, what it

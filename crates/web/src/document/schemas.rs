@@ -70,9 +70,16 @@ const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4
 /// From 1900 to 9999: of local days and instants, the years that are read.
 pub const YEARS: &str = "^(19|[2-9][0-9])[0-9]{2}-";
 
-/// No control characters but tabs and line breaks, and something that is no white space.
-const TEXT: &str = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f]\
-    [^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$";
+/// No control characters but tabs and line breaks, and something that can be seen: no white space, and
+/// nothing that is there for the layout alone, which stands here as itself, for not every reader of patterns knows the
+/// same escapes.
+const TEXT: &str = concat!(
+    "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*",
+    "[^\\s\\x00-\\x1f\\x7f-\\x9f",
+    "\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}-\u{180f}\u{200b}-\u{200f}",
+    "\u{202a}-\u{202e}\u{2060}-\u{206f}\u{2800}\u{3164}\u{fe00}-\u{fe0f}\u{feff}\u{ffa0}]",
+    "[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
+);
 
 /// Adds to the schema of what is read what its decoders ask beyond it. It is not said at the types, whose
 /// schemas are those of events as well: what is on the log is never refused, whatever is asked of requests.

@@ -135,9 +135,10 @@ impl Story {
         let world = &self.world;
         let likes = world.likes.iter().filter(|(_, id)| *id == post.id).count();
         let index = world.posts.iter().position(|other| other.id == post.id);
-        let comments = world.comments.iter().filter(|comment| {
-            Some(comment.post) == index && comment.is_there && !world.hidden.contains(&comment.id)
-        });
+        let comments = world
+            .comments
+            .iter()
+            .filter(|comment| Some(comment.post) == index && world.sees_comment(reader, comment));
         json!({
             "id": post.id, "author": self.ids[post.author], "text": post.text,
             "visibility": post.visibility, "likes": likes, "comments": comments.count(),

@@ -53,6 +53,11 @@ impl World {
         reader == author || open
     }
 
+    /// Whether one may do something about another: also whom one blocks.
+    pub(super) fn reaches(&self, one: usize, other: usize) -> bool {
+        self.knows(one, other) || self.blocks.contains(&(one, other))
+    }
+
     pub(super) fn sees(&self, reader: usize, author: usize, visibility: &str) -> bool {
         let follows = self.is_followed(reader, author);
         let open = match visibility {
