@@ -29,6 +29,12 @@ pub(crate) async fn named(app: &App, name: &str) -> (Client, String, String) {
     (athlete, username, changed.position().to_owned())
 }
 
+/// Follows a public profile, and waits until the feed knows.
+pub(crate) async fn follow(reader: &Client, author: &Client) {
+    let followed = put(reader, &of(author, "follow")).await.expect(200);
+    reader.get_at("/v1/feed", followed.position()).await.expect(200);
+}
+
 pub(crate) async fn set_private(athlete: &Client, is_private: bool) -> Answer {
     let body = json!({ "privacy": { "private_profile": is_private } });
     athlete.patch("/v1/athletes/me", body).await.expect(200)
@@ -142,8 +148,8 @@ async fn who_blocks_and_who_is_blocked_see_nothing_of_each_other() {
     let app = app().await;
     let (ada, ada_name, _) = named(&app, "ada").await;
     let (bob, bob_name, at) = named(&app, "bob").await;
-    put(&ada, &of(&bob, "follow")).await.expect(200);
-    put(&bob, &of(&ada, "follow")).await.expect(200);
+    follow(&ada, &bob).await;
+    follow(&bob, &ada).await;
     let post = publish(&bob, "Hello", "public").await;
     let path = format!("/v1/posts/{}", id(&post));
     assert_eq!(ids(&ada.get_at("/v1/feed", post.position()).await.expect(200)), [id(&post)]);
@@ -180,7 +186,7 @@ async fn who_blocks_and_who_is_blocked_see_nothing_of_each_other() {
 async fn what_those_one_follows_show_is_the_feed() {
     let app = app().await;
     let (ada, bob) = (app.athlete().await, app.athlete().await);
-    put(&ada, &of(&bob, "follow")).await.expect(200);
+    follow(&ada, &bob).await;
     let (first, _) = train(&bob, "followers", 60).await;
     so_many(&app, &bob, 1).await;
     let (_, _) = train(&bob, "private", 62).await;
@@ -268,7 +274,7 @@ async fn what_those_one_follows_show_is_the_feed() {
 async fn the_post_of_records_says_what_the_workout_broke() {
     let app = app().await;
     let (ada, bob) = (app.athlete().await, app.athlete().await);
-    put(&ada, &of(&bob, "follow")).await.expect(200);
+    follow(&ada, &bob).await;
     train(&bob, "followers", 100).await;
     so_many(&app, &bob, 1).await;
     let workout = bob.start_workout(json!({})).await;
@@ -304,7 +310,7 @@ async fn the_post_of_records_says_what_the_workout_broke() {
 async fn what_is_no_news_is_not_posted_unless_it_is_shared() {
     let app = app().await;
     let (ada, bob) = (app.athlete().await, app.athlete().await);
-    put(&ada, &of(&bob, "follow")).await.expect(200);
+    follow(&ada, &bob).await;
     let old = bob.start_workout(json!({ "started_at": "2026-01-05T10:00:00Z" })).await;
     bob.post(&format!("{old}/share"), json!({})).await.refused(409, "WORKOUT_ACTIVE");
     let set = json!({
@@ -336,7 +342,7 @@ async fn what_is_taken_away_is_gone_at_once_however_far_the_projector_is() {
     let mut authors = Vec::new();
     for _ in 0..8 {
         let author = app.athlete().await;
-        put(&ada, &of(&author, "follow")).await.expect(200);
+        follow(&ada, &author).await;
         authors.push(author);
     }
     let mut posts = Vec::new();
@@ -603,7 +609,7 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     let app = app().await;
     let (ada, bob) = (app.athlete().await, app.athlete().await);
     let admin = app.grant(&app.athlete().await, &["--role", "admin"]).await;
-    put(&ada, &of(&bob, "follow")).await.expect(200);
+    follow(&ada, &bob).await;
     let post = publish(&bob, "Buy my pills", "public").await;
     let path = format!("/v1/posts/{}", id(&post));
     let report = json!({ "id": new_id(), "content": id(&post), "reason": "spam", "text": "again" });
@@ -671,7 +677,7 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     let lifted = admin.delete(&suspension).await.expect(200);
     assert_eq!(lifted.data()["suspended"], false);
     ada.get_at(&path, lifted.position()).await.expect(200);
-    put(&bob, &of(&ada, "follow")).await.expect(200);
+    follow(&bob, &ada).await;
     let seen = bob.get("/v1/athletes/me/access").await.expect(200);
     assert!(seen.each("what").contains(&&json!("admin_acted")), "{}", seen.body);
 }

@@ -7,7 +7,7 @@ use testkit::{Answer, App, Client, Method, bench};
 
 use crate::{
     binary,
-    social::{id, named, of, publish, put, set_private},
+    social::{self, id, named, of, publish, put, set_private},
 };
 
 /// A row of the table.
@@ -94,9 +94,7 @@ async fn relate(app: &App, author: &Author, row: &Row) -> (Client, String) {
     reader.get_at("/v1/routines/liked", liked.position()).await.expect(200);
     let follow = of(&author.client, "follow");
     match row.reader.as_str() {
-        "who follows" | "who followed" => {
-            put(&reader, &follow).await.expect(200);
-        }
+        "who follows" | "who followed" => social::follow(&reader, &author.client).await,
         "who is blocked" => {
             put(&author.client, &of(&reader, "block")).await.expect(200);
         }
