@@ -91,6 +91,17 @@ impl Error {
         error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53100")
     }
 
+    /// Whether somebody else held what it needs for too long, as a process does that froze within its
+    /// transaction, or was in each other's way with it.
+    pub(crate) fn is_held_up(&self) -> bool {
+        let error = match self {
+            Self::Database(error) | Self::Log(ReadError::Database(error)) => error,
+            _ => return false,
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| code == "55P03" || code == "40P01")
+    }
+
     /// Whether Postgres is away: gone, starting, stopping, out of connections, or done with one that
     /// kept a transaction open for too long.
     pub fn is_outage(&self) -> bool {

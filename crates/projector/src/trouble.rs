@@ -53,8 +53,9 @@ impl Trouble {
         metrics::counter!("ironledger_projection_failures_total", "model" => model).increment(1);
         match error {
             Error::Fenced(_) => tracing::info!(model, %error),
-            // A process that was frozen finds its connections cut, and goes on with others.
-            _ if error.is_outage() && self.pause == Self::FIRST => {
+            // A process that was frozen finds its connections cut, and goes on with others; others find what
+            // it held, until Postgres ends its transaction.
+            _ if (error.is_outage() || error.is_held_up()) && self.pause == Self::FIRST => {
                 tracing::warn!(model, %error, "tries again");
             }
             _ => tracing::error!(model, %error, "does not go on"),
