@@ -96,3 +96,10 @@ pub fn database(error: sqlx::Error) -> Error {
         _ => Error::internal(error),
     }
 }
+
+/// What the caller is told where the log has what this program does not know: it is to be updated, and to answer
+/// without would be a lie.
+pub fn newer_events(error: impl std::fmt::Display) -> Error {
+    let message = "what is recorded here was written by a newer version of this server";
+    Error::unavailable("NEWER_EVENTS", message, 60).because(error)
+}

@@ -29,7 +29,7 @@ use social::Social;
 use stats::Stats;
 use strength::Strength;
 
-pub use context::{Context, database};
+pub use context::{Context, database, newer_events};
 pub use reading::{Reading, forgets};
 
 /// Every read model.

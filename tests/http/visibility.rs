@@ -3,9 +3,10 @@
 #![expect(clippy::panic, reason = "a table that cannot be read, or an answer that nobody expects")]
 
 use serde_json::{Value, json};
-use testkit::{Answer, App, Client, Method, bench};
+use testkit::{Answer, App, Client, Method, bench, eventually};
 
 use crate::{
+    announcements::so_many,
     binary,
     social::{self, id, named, of, publish, put, set_private},
 };
@@ -42,6 +43,8 @@ struct Shown {
     text: String,
     workout: String,
     shared: Option<String>,
+    /// The records that the workout broke.
+    records: Option<String>,
     comment: String,
 }
 
@@ -58,20 +61,35 @@ impl Author {
     async fn new(app: &App) -> Self {
         let (client, username, _) = named(app, "author").await;
         let mut shown = Vec::new();
-        for visibility in VISIBILITIES {
+        // The first of all breaks no records.
+        let first = client.start_workout(json!({ "visibility": "private" })).await;
+        client.log_set(&first, bench(5, 50)).await.expect(201);
+        client.complete(&first, json!({})).await.expect(200);
+        so_many(app, &client, 1).await;
+        for (visibility, kg) in VISIBILITIES.into_iter().zip([60, 80, 100]) {
             let text = publish(&client, "Hello", visibility).await;
             let start = json!({ "title": "Push", "visibility": visibility });
             let workout = client.start_workout(start).await;
-            client.log_set(&workout, bench(5, 60)).await.expect(201);
+            client.log_set(&workout, bench(5, kg)).await.expect(201);
             client.complete(&workout, json!({})).await.expect(200);
+            so_many(app, &client, 2 + shown.len()).await;
             let shared = client.post(&format!("{workout}/share"), json!({})).await;
             let shared = (visibility != "private").then(|| id(&shared.expect(200)).to_owned());
+            let records = shared.as_ref().map(|workout| workout.replacen('w', "r", 1));
+            if let Some(records) = &records {
+                eventually("the post of the records", async || {
+                    let post = client.get(&format!("/v1/posts/{records}")).await;
+                    (post.status == 200).then_some(())
+                })
+                .await;
+            }
             let comments = format!("/v1/posts/{}/comments", id(&text));
             let comment = client.post(&comments, json!({ "text": "First" })).await.expect(201);
             shown.push(Shown {
                 text: id(&text).to_owned(),
                 workout: workout.rsplit('/').next().unwrap().to_owned(),
                 shared,
+                records,
                 comment: id(&comment).to_owned(),
             });
         }
@@ -193,7 +211,8 @@ async fn every_route_shows_what_the_table_says_to_whom_it_says() {
             author.shown.iter().zip(VISIBILITIES).zip(row.sees.into_iter().skip(1))
         {
             let said = format!("{said}: {visibility}");
-            for post in [Some(&shown.text), shown.shared.as_ref()].into_iter().flatten() {
+            let posts_of = [Some(&shown.text), shown.shared.as_ref(), shown.records.as_ref()];
+            for post in posts_of.into_iter().flatten() {
                 let path = format!("/v1/posts/{post}");
                 assert_eq!(shows(reader.get(&path).await).await, sees, "{said}: post");
                 assert_eq!(lists(&feed, post), sees && follows, "{said}: feed");

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::relations::{Openness, Reader};
 use events::{
-    AthleteId, ContentId, ContentKind, Epoch, Event, Partition, Position, SetId, StreamKind,
-    Visibility,
+    AthleteId, ContentId, ContentKind, DecodeError, Epoch, Event, Partition, Position, SetId,
+    StreamKind, Visibility,
 };
 use log::Positions;
 use uuid::Uuid;
@@ -111,7 +111,11 @@ impl Fresh {
                 continue;
             };
             let (Some(stream), Some(payload)) = (row.stream_id, row.payload) else { continue };
-            let event = Event::decode(&kind, version, &payload).map_err(Error::internal)?;
+            let event = Event::decode(&kind, version, &payload).map_err(|error| match error {
+                // Whether it takes something away from the reader, this program cannot know.
+                DecodeError::Unknown { .. } => context::newer_events(error),
+                malformed => Error::internal(malformed),
+            })?;
             let of_workout = row.stream_kind == Some(StreamKind::Workout.code());
             fresh.take(owner, stream, of_workout, &event);
         }

@@ -451,10 +451,8 @@ pub(crate) fn unavailable(error: AppendError) -> Error {
 pub(crate) fn unreadable(error: ReadError) -> Error {
     match error {
         ReadError::Database(error) => database(error),
-        // This process is to be updated. To answer without the event would be a lie.
         ReadError::Decode { source: DecodeError::Unknown { .. }, .. } => {
-            let message = "what is recorded here was written by a newer version of this server";
-            Error::unavailable("NEWER_EVENTS", message, 60).because(error)
+            projections::newer_events(error)
         }
         error => Error::internal(error),
     }
