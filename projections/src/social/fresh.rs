@@ -27,8 +27,9 @@ use crate::{Context, context, reading::Reading};
 const MOST: i64 = 20_000;
 
 /// What takes something away from somebody.
-const TAKES: [&str; 14] = [
+const TAKES: [&str; 15] = [
     "ProfileChanged",
+    "AthleteFollowed",
     "AthleteUnfollowed",
     "FollowerRemoved",
     "AthleteBlocked",
@@ -137,6 +138,10 @@ impl Fresh {
         match event {
             Event::ProfileChanged(changed) if changed.privacy.private_profile => {
                 self.private.insert(owner);
+            }
+            // The one before it is over, and of ended follows the other side's rows know the last alone.
+            Event::AthleteFollowed(anew) => {
+                self.unfollowed.insert((owner, anew.athlete.uuid()));
             }
             Event::AthleteUnfollowed(over) => {
                 self.unfollowed.insert((owner, over.athlete.uuid()));

@@ -98,6 +98,11 @@ impl<S: Projection, H: Projection> Product<S, H> {
         }
     }
 
+    /// Brings the rows of people on to all that the log has of some partitions, or of all.
+    pub async fn project(&mut self, partitions: Option<&[Partition]>) {
+        while self.social.step(partitions, 1000).await.expect("a batch") > 0 {}
+    }
+
     /// Builds the rows anew from the log, and compares them with those that came bit by bit.
     pub async fn replay(&mut self, outcome: &mut Outcome) {
         self.catch_up(&mut StdRng::seed_from_u64(0)).await;

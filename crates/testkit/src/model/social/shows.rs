@@ -25,7 +25,10 @@ impl Story {
             let known = self.world.posts.iter().find(|post| *id == post.id.as_str());
             let sees = known.is_some_and(|post| self.world.sees_post(reader, post));
             let (seed, told) = (self.seed, self.told.len());
-            let name = || format!("seed {seed}, told {told}: {reader} sees {id} too early");
+            let name = || {
+                let story = self.told.join("; ");
+                format!("seed {seed}, told {told}: {reader} sees {id} too early, after: {story}")
+            };
             outcome.compare(name, &json!(true), &json!(sees));
         }
         let Some(post) = pick(rng, &self.world.posts) else { return };
