@@ -682,40 +682,6 @@ async fn what_does_not_belong_here_is_reported_hidden_and_ended() {
     assert!(seen.each("what").contains(&&json!("admin_acted")), "{}", seen.body);
 }
 
-/// Rows of two athletes are of two partitions, each of which is projected at its own pace.
-#[tokio::test]
-async fn a_follow_that_was_ended_does_not_come_back_while_half_is_projected() {
-    let mut product = Product::<projections::social::Social, History>::start(binary()).await;
-    let partition = |told: &Answer| {
-        let position: log::Positions = told.position().parse().unwrap();
-        position.at.into_keys().next().unwrap()
-    };
-    let ada = product.app.athlete().await;
-    let post = json!({ "text": "For those who follow", "visibility": "followers" });
-    let of_ada = partition(&ada.post("/v1/posts", post).await.expect(201));
-    let bob = loop {
-        let bob = product.app.athlete().await;
-        let followed = put(&bob, &of(&ada, "follow")).await.expect(200);
-        if partition(&followed) != of_ada {
-            break bob;
-        }
-    };
-    let seen = async || bob.get("/v1/feed").await.expect(200).list().len();
-    product.project(None).await;
-    assert_eq!(seen().await, 1);
-
-    let follower = format!("/v1/followers/{}", bob.athlete.unwrap());
-    ada.delete(&follower).await.expect(200);
-    put(&bob, &of(&ada, "follow")).await.expect(200);
-    ada.delete(&follower).await.expect(200);
-    assert_eq!(seen().await, 0);
-    // Now the rows have that the second follow was ended, and the first as the one that stands.
-    product.project(Some(&[of_ada])).await;
-    assert_eq!(seen().await, 0);
-    product.project(None).await;
-    assert_eq!(seen().await, 0);
-}
-
 /// Random stories, held to a recomputation; `cargo xtask model social` tells hundreds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_sees_what_a_recomputation_says() {

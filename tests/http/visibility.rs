@@ -253,3 +253,42 @@ async fn every_route_shows_what_the_table_says_to_whom_it_says() {
     }
     assert_eq!(app.errors(), Vec::<String>::new());
 }
+
+/// Rows of two athletes are of two partitions, each of which is projected at its own pace.
+#[tokio::test]
+async fn a_follow_that_was_ended_does_not_come_back_while_half_is_projected() {
+    let mut product = testkit::model::social::Product::<
+        projections::social::Social,
+        projections::history::History,
+    >::start(crate::binary())
+    .await;
+    let partition = |told: &testkit::Answer| {
+        let position: log::Positions = told.position().parse().unwrap();
+        position.at.into_keys().next().unwrap()
+    };
+    let ada = product.app.athlete().await;
+    let post = serde_json::json!({ "text": "For those who follow", "visibility": "followers" });
+    let of_ada = partition(&ada.post("/v1/posts", post).await.expect(201));
+    let bob = loop {
+        let bob = product.app.athlete().await;
+        let followed =
+            crate::social::put(&bob, &crate::social::of(&ada, "follow")).await.expect(200);
+        if partition(&followed) != of_ada {
+            break bob;
+        }
+    };
+    let seen = async || bob.get("/v1/feed").await.expect(200).list().len();
+    product.project(None).await;
+    assert_eq!(seen().await, 1);
+
+    let follower = format!("/v1/followers/{}", bob.athlete.unwrap());
+    ada.delete(&follower).await.expect(200);
+    crate::social::put(&bob, &crate::social::of(&ada, "follow")).await.expect(200);
+    ada.delete(&follower).await.expect(200);
+    assert_eq!(seen().await, 0);
+    // Now the rows have that the second follow was ended, and the first as the one that stands.
+    product.project(Some(&[of_ada])).await;
+    assert_eq!(seen().await, 0);
+    product.project(None).await;
+    assert_eq!(seen().await, 0);
+}
