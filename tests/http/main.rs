@@ -5,6 +5,7 @@
 mod abandoned;
 mod access;
 mod announcements;
+mod at_once;
 mod athletes;
 mod audit;
 mod auth;

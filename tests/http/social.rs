@@ -57,7 +57,7 @@ pub(crate) fn id(answer: &Answer) -> &str {
     answer.data()["id"].as_str().unwrap()
 }
 
-fn ids(list: &Answer) -> Vec<String> {
+pub(crate) fn ids(list: &Answer) -> Vec<String> {
     list.each("id").into_iter().map(|id| id.as_str().unwrap().to_owned()).collect()
 }
 
@@ -65,7 +65,7 @@ fn people(list: &Answer) -> Vec<String> {
     ids(list)
 }
 
-fn me(athlete: &Client) -> String {
+pub(crate) fn me(athlete: &Client) -> String {
     athlete.athlete.unwrap().to_string()
 }
 
@@ -332,68 +332,6 @@ async fn what_is_no_news_is_not_posted_unless_it_is_shared() {
     bob.delete(&old).await.expect(200);
     ada.get(&format!("/v1/posts/{}", id(&shared))).await.refused(404, "NOT_FOUND");
     bob.post(&format!("{old}/share"), json!({})).await.refused(409, "WORKOUT_DISCARDED");
-}
-
-#[tokio::test]
-async fn what_is_taken_away_is_gone_at_once_however_far_the_projector_is() {
-    let mut app = App::start(binary()).await;
-    let (_other, url) = app.another_api().await;
-    let ada = app.athlete().await;
-    let mut authors = Vec::new();
-    for _ in 0..8 {
-        let author = app.athlete().await;
-        follow(&ada, &author).await;
-        authors.push(author);
-    }
-    let mut posts = Vec::new();
-    for author in &authors {
-        posts.push(publish(author, "Look", "public").await);
-    }
-    let stranger = app.athlete().await;
-    let comment = json!({ "text": "Nice" });
-    let comments = format!("/v1/posts/{}/comments", id(&posts[7]));
-    let said = stranger.post(&comments, comment).await.expect(201);
-    for post in &posts {
-        ada.get_at("/v1/feed", post.position()).await.expect(200);
-    }
-    ada.get_at("/v1/feed", said.position()).await.expect(200);
-    let there = ada.at(&url);
-    assert_eq!(there.get("/v1/feed").await.expect(200).list().len(), 8);
-    assert_eq!(there.get(&comments).await.expect(200).list().len(), 1);
-
-    app.projector = None;
-    let path = |index: usize| format!("/v1/posts/{}", id(&posts[index]));
-    // Each takes its own post away, in its own way.
-    ada.delete(&of(&authors[0], "follow")).await.expect(200);
-    put(&ada, &of(&authors[1], "block")).await.expect(200);
-    put(&authors[2], &of(&ada, "block")).await.expect(200);
-    authors[3].delete(&format!("/v1/followers/{}", me(&ada))).await.expect(200);
-    authors[4].delete(&path(4)).await.expect(200);
-    authors[5].patch(&path(5), json!({ "visibility": "private" })).await.expect(200);
-    let admin = app.grant(&app.athlete().await, &["--role", "admin"]).await;
-    put(&admin, &format!("/v1/admin/content/{}/hidden", id(&posts[6]))).await.expect(200);
-    put(&stranger, &of(&ada, "block")).await.expect(200);
-    for reader in [&ada, &there] {
-        let feed = reader.get("/v1/feed").await.expect(200);
-        assert_eq!(ids(&feed), [id(&posts[7])], "on this process and on that");
-        assert_eq!(reader.get(&comments).await.expect(200).list(), [] as [Value; 0]);
-        for gone in [1, 2, 4, 5, 6] {
-            reader.get(&path(gone)).await.refused(404, "NOT_FOUND");
-        }
-        // Public is public.
-        reader.get(&path(0)).await.expect(200);
-    }
-    let suspension = of(&authors[7], "suspension").replace("/v1/", "/v1/admin/");
-    let suspension = suspension.replace("athletes", "accounts");
-    let suspend = admin.request(Method::PUT, &suspension).json(&json!({}));
-    Answer::to(suspend).await.expect(200);
-    assert_eq!(there.get("/v1/feed").await.expect(200).list(), [] as [Value; 0]);
-    // And it stays so.
-    app.start_projector();
-    let last = publish(&ada, "Still there", "private").await;
-    let feed = there.get_at("/v1/feed", last.position()).await;
-    assert_eq!(feed.expect(200).list(), [] as [Value; 0]);
-    assert_eq!(app.errors(), Vec::<String>::new());
 }
 
 #[tokio::test]

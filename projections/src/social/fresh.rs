@@ -56,7 +56,10 @@ pub struct Fresh {
     unfollowed: BTreeSet<(Uuid, Uuid)>,
     private: BTreeSet<Uuid>,
     suspended: BTreeSet<Uuid>,
-    gone: BTreeSet<Place>,
+    /// What its owner took away from everybody, themselves included.
+    ended: BTreeSet<Place>,
+    /// What only its owner sees.
+    withdrawn: BTreeSet<Place>,
     /// Sets, by whose they are.
     removed: BTreeSet<(Uuid, Uuid)>,
     /// Who of those who do not follow sees it no longer.
@@ -98,7 +101,8 @@ impl Fresh {
             unfollowed: BTreeSet::new(),
             private: BTreeSet::new(),
             suspended: BTreeSet::new(),
-            gone: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
             removed: BTreeSet::new(),
             narrowed: BTreeSet::new(),
         };
@@ -133,7 +137,7 @@ impl Fresh {
         let mut seen_by = |visibility: Visibility| match visibility {
             Visibility::Public => {}
             Visibility::Followers => self.narrowed.extend(shown.iter().copied()),
-            Visibility::Private => self.gone.extend(shown.iter().copied()),
+            Visibility::Private => self.withdrawn.extend(shown.iter().copied()),
         };
         match event {
             Event::ProfileChanged(changed) if changed.privacy.private_profile => {
@@ -155,22 +159,22 @@ impl Fresh {
             Event::WorkoutDetailsChanged(changed) => seen_by(changed.details.visibility),
             Event::PostEdited(edited) => seen_by(edited.visibility),
             Event::WorkoutUnshared(unshared) if unshared.records_only => {
-                self.gone.insert(mine(ContentKind::Records));
+                self.ended.insert(mine(ContentKind::Records));
             }
             Event::WorkoutUnshared(_) | Event::WorkoutDiscarded(_) | Event::PostDeleted(_) => {
-                self.gone.extend(shown);
+                self.ended.extend(shown);
             }
             Event::SetRemoved(removed) => {
                 self.removed.insert((owner, removed.set_id.uuid()));
             }
             Event::CommentDeleted(_) => {
-                self.gone.insert(mine(ContentKind::Comment));
+                self.ended.insert(mine(ContentKind::Comment));
             }
             Event::CommentDismissed(dismissed) => {
-                self.gone.insert(place(&dismissed.comment));
+                self.withdrawn.insert(place(&dismissed.comment));
             }
             Event::ContentHidden(hidden) => {
-                self.gone.insert(place(&hidden.content));
+                self.withdrawn.insert(place(&hidden.content));
             }
             Event::AthleteSuspended(_) => {
                 self.suspended.insert(owner);
@@ -199,15 +203,17 @@ impl Fresh {
         }
     }
 
-    /// Whether something that the rows have is not to be shown to a reader other than its owner.
+    /// Whether something that the rows have is not to be shown to a reader.
     pub(super) fn hides(&self, content: &ContentId, from: Reader) -> bool {
         let place = place(content);
-        self.gone.contains(&place) || (from != Reader::Follower && self.narrowed.contains(&place))
-    }
-
-    /// Whether something is gone for everybody but its owner.
-    pub(super) fn is_gone(&self, content: &ContentId) -> bool {
-        self.gone.contains(&place(content))
+        let is_withdrawn = match from {
+            Reader::Oneself => false,
+            Reader::Follower => self.withdrawn.contains(&place),
+            Reader::Stranger | Reader::Blocked => {
+                self.withdrawn.contains(&place) || self.narrowed.contains(&place)
+            }
+        };
+        is_withdrawn || self.ended.contains(&place)
     }
 
     /// Whether a set of somebody's is gone.

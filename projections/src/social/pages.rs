@@ -295,8 +295,7 @@ impl Posts<'_> {
         let next = page::cut(&mut found, limit, place);
         let mut seen = Vec::with_capacity(found.len());
         for post in found {
-            let hides = from != Reader::Oneself && self.fresh.hides(&post.id()?, from);
-            if !hides {
+            if !self.fresh.hides(&post.id()?, from) {
                 seen.push(post);
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use domain::relations::Reader;
 use events::{
     AthleteId, ContentId, ContentKind, Event, Partition, Personal, PersonalField, PublicId,
     Timestamp,
@@ -286,8 +287,10 @@ async fn read(
     for row in rows {
         let author = AthleteId::new(row.owner).map_err(Error::internal)?;
         let id = ContentId { owner: author, kind: ContentKind::Comment, id: row.comment };
+        let is_own = author == reader;
         let is_concealed = fresh.conceals(reader, author) || fresh.conceals(post.owner, author);
-        if author != reader && (is_concealed || fresh.is_gone(&id)) {
+        let from = if is_own { Reader::Oneself } else { Reader::Stranger };
+        if (is_concealed && !is_own) || fresh.hides(&id, from) {
             continue;
         }
         texts.push(serde_json::from_str(&row.content).map_err(Error::internal)?);
