@@ -124,7 +124,10 @@ impl<T: DeserializeOwned> Query<T> {
             };
             let before = pairs.len();
             pairs.retain(|(known, _)| *known != name);
-            details.push(Detail::new(name, told));
+            // One that must be given is missing as soon as it is taken away for being bad.
+            if details.iter().all(|detail| detail.field != name) {
+                details.push(Detail::new(name, told));
+            }
             if pairs.len() == before || details.len() >= MOST_TOLD {
                 return Err(Error::validation(details));
             }
@@ -164,7 +167,30 @@ crate::looks_like! { Limit: {
 
 #[cfg(test)]
 mod tests {
-    use super::whole;
+    use serde::Deserialize;
+
+    use super::{Limit, Query, whole};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        #[serde(rename = "q")]
+        _q: char,
+        #[serde(rename = "limit")]
+        _limit: Option<Limit>,
+    }
+
+    #[test]
+    fn every_bad_parameter_is_named_once() {
+        let named = |text: &str| {
+            let pairs = super::pairs(text);
+            let error = Query::<Wanted>::read(pairs, Vec::new()).expect_err("something is wrong");
+            error.details.iter().map(|detail| detail.field.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(named("limit=0&q=abc&x=1"), ["limit", "q", "x"]);
+        assert_eq!(named("q=abc"), ["q"]);
+        assert_eq!(named("limit=5"), ["q"]);
+    }
 
     #[test]
     fn a_number_is_written_in_one_way() {
