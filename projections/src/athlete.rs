@@ -1,10 +1,11 @@
 //! What several models keep of an athlete: the time zone and the exercises of their own. Each model
 //! keeps it for itself, for a model reads no other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use events::{
-    AthleteId, CustomExerciseCreated, Event, ExerciseId, Muscle, PersonalField, TimeZone,
+    AthleteId, CustomExerciseCreated, Event, ExerciseId, Muscle, Partition, PersonalField, Sex,
+    TimeZone,
 };
 use projector::{Happened, Projection, Tables, row};
 use sqlx::AssertSqlSafe;
@@ -26,6 +27,82 @@ row! {
         pub(crate) exercise: Uuid,
         pub(crate) created: String,
     }
+}
+
+row! {
+    /// Whom an athlete is held against, beside where their days begin: of models that compare athletes.
+    pub(crate) struct Person in "athletes" by 1 {
+        pub(crate) owner: Uuid,
+        pub(crate) time_zone: String,
+        pub(crate) partition: i16,
+        pub(crate) sex: Option<String>,
+    }
+}
+
+/// What a batch says of whom athletes are held against.
+#[derive(Default)]
+pub(crate) struct People(BTreeMap<AthleteId, (Partition, String, Option<String>)>);
+
+impl People {
+    /// Takes an event of an athlete's registration or profile, of which the sex is open; others it passes
+    /// over.
+    pub(crate) fn take(&mut self, happened: &Happened) {
+        let (time_zone, sex) = match &happened.event {
+            Event::AthleteRegistered(registered) => (registered.time_zone, None),
+            Event::ProfileChanged(changed) => {
+                (changed.time_zone, changed.sex.as_ref().and_then(|sex| sex.clear()))
+            }
+            _ => return,
+        };
+        let (time_zone, sex) =
+            (time_zone.0.name().to_owned(), sex.map(|sex| word(*sex).to_owned()));
+        self.0.insert(happened.owner, (happened.partition, time_zone, sex));
+    }
+
+    /// Brings the rows up to date, and answers who is another than before.
+    pub(crate) async fn write(
+        self,
+        tables: &mut Tables<'_>,
+    ) -> Result<BTreeSet<(AthleteId, Partition)>, sqlx::Error> {
+        let known = people(self.0.keys().copied(), tables).await?;
+        let (mut rows, mut changed) = (Vec::new(), BTreeSet::new());
+        for (athlete, (partition, time_zone, sex)) in self.0 {
+            let row = Person { owner: athlete.uuid(), time_zone, partition: partition.0, sex };
+            let before = known.get(&row.owner);
+            if before == Some(&row) {
+                continue;
+            }
+            if before.is_some() {
+                changed.insert((athlete, partition));
+            }
+            rows.push(row);
+        }
+        tables.upsert(rows).await?;
+        Ok(changed)
+    }
+}
+
+/// Whom athletes are held against.
+pub(crate) async fn people(
+    athletes: impl IntoIterator<Item = AthleteId>,
+    tables: &mut Tables<'_>,
+) -> Result<HashMap<Uuid, Person>, sqlx::Error> {
+    let athletes: BTreeSet<AthleteId> = athletes.into_iter().collect();
+    let rows: Vec<Person> = tables.read(athletes.iter().map(|of| (of.uuid(),))).await?;
+    Ok(rows.into_iter().map(|row| (row.owner, row)).collect())
+}
+
+/// The word for a sex, as rows have it.
+pub(crate) fn word(sex: Sex) -> &'static str {
+    match sex {
+        Sex::Female => "female",
+        Sex::Male => "male",
+    }
+}
+
+/// The sex of a word in a row.
+pub(crate) fn sex(word: &str) -> Option<Sex> {
+    [Sex::Female, Sex::Male].into_iter().find(|sex| self::word(*sex) == word)
 }
 
 /// What a batch says of athletes.

@@ -1,6 +1,7 @@
 //! The read models, one folder each: tables, fold, queries, routes and tests.
 
 mod athlete;
+pub mod boards;
 pub mod coaching;
 mod context;
 mod days;
@@ -14,11 +15,13 @@ pub mod records;
 pub mod represent;
 pub mod routines;
 pub mod social;
+mod spans;
 pub mod stats;
 pub mod strength;
 mod training;
 mod weighings;
 
+use boards::Boards;
 use coaching::Coaching;
 use history::History;
 use open::Open;
@@ -42,6 +45,7 @@ pub const MODELS: &[Model] = &[
     model::<Routines>(),
     model::<Open>(),
     model::<Social>(),
+    model::<Boards>(),
 ];
 
 const fn model<P: Projection>() -> Model {
@@ -84,6 +88,10 @@ macro_rules! with_model {
             }
             "social" => {
                 type $projection = $crate::social::Social;
+                Some($code)
+            }
+            "boards" => {
+                type $projection = $crate::boards::Boards;
                 Some($code)
             }
             _ => None,

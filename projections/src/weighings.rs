@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::body::Bodyweights;
+use domain::{body::Bodyweights, days};
 use events::{
-    AthleteId, BodyweightId, Event, Partition, Personal, Position, Timestamp, Weighing, Weight,
+    AthleteId, BodyweightId, Event, Partition, Personal, Position, TimeZone, Timestamp, Weighing,
+    Weight,
 };
 use projector::{Happened, Tables, row};
 use rust_decimal::Decimal;
@@ -54,6 +55,35 @@ pub(crate) struct Reweighed {
     /// A weighing came or went at that time: then those from its day on, up to that of the next one. Else
     /// all of them.
     pub(crate) from: Option<DateTime<Utc>>,
+}
+
+/// A span of time from its first instant on; up to another one, if it has an end.
+pub(crate) struct Span {
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) to: Option<DateTime<Utc>>,
+}
+
+impl Span {
+    pub(crate) fn has(&self, at: Timestamp) -> bool {
+        at.utc() >= self.from && self.to.is_none_or(|to| at.utc() < to)
+    }
+}
+
+impl Reweighed {
+    /// The days on which it counts.
+    pub(crate) async fn span(
+        self,
+        zone: TimeZone,
+        tables: &mut Tables<'_>,
+    ) -> Result<Span, sqlx::Error> {
+        let Some(at) = self.from else {
+            return Ok(Span { from: DateTime::<Utc>::MIN_UTC, to: None });
+        };
+        let end_of_day = days::ends(Timestamp::new(at), zone);
+        let next: Vec<WeighingRow> = tables.ceiling([(self.owner.uuid(), end_of_day)]).await?;
+        let begins = |at: DateTime<Utc>| days::begins(at.with_timezone(&zone.0).date_naive(), zone);
+        Ok(Span { from: begins(at), to: next.first().map(|next| begins(next.measured_at)) })
+    }
 }
 
 impl WeighingRow {

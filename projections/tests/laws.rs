@@ -1,8 +1,8 @@
 //! Every projection, held to the laws.
 
 use projections::{
-    coaching::Coaching, history::History, open::Open, records::Records, routines::Routines,
-    social::Social, stats::Stats, strength::Strength,
+    boards::Boards, coaching::Coaching, history::History, open::Open, records::Records,
+    routines::Routines, social::Social, stats::Stats, strength::Strength,
 };
 use testkit::laws;
 
@@ -44,4 +44,9 @@ async fn open_keeps_the_laws() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn social_keeps_the_laws() {
     laws::hold::<Social>(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boards_keep_the_laws() {
+    laws::hold::<Boards>(1).await;
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use log::{Clock, Log, Reader};
 use projections::{
-    coaching::Coaching, history::History, open::Open, records::Records, routines::Routines,
-    social::Social, stats::Stats, strength::Strength,
+    boards::Boards, coaching::Coaching, history::History, open::Open, records::Records,
+    routines::Routines, social::Social, stats::Stats, strength::Strength,
 };
 use projector::{Error, Options, Projection, Projector, Replay, ReplayError, Replayed};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -174,6 +174,11 @@ async fn a_replay_gives_the_rows_of_live_stats() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_of_records_gives_the_live_rows() {
     a_replay_gives_the_rows_of_the_live_model::<Records>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_gives_the_places_of_every_day() {
+    a_replay_gives_the_rows_of_the_live_model::<Boards>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -318,16 +318,42 @@ pub struct Best {
     pub sessions: Vec<Session>,
 }
 
+/// Which records of an exercise are kept: all that its measurement has, or the estimated maximum alone,
+/// which is what others are held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// How the exercise is measured.
+    pub measurement: Measurement,
+    /// Whether there is more than the maximum by [`Formula::Standard`].
+    pub is_whole: bool,
+}
+
+impl Scope {
+    /// The kinds of records that are kept.
+    pub fn kinds(self) -> impl Iterator<Item = Kind> {
+        let one = Kind::OneRepMax(Formula::Standard);
+        Kind::of(self.measurement).filter(move |kind| self.is_whole || *kind == one)
+    }
+}
+
+impl From<Measurement> for Scope {
+    fn from(measurement: Measurement) -> Self {
+        Self { measurement, is_whole: true }
+    }
+}
+
 impl Best {
     /// Of any sets and sessions.
     pub fn of(
-        measurement: Measurement,
+        scope: impl Into<Scope>,
         mut sets: Vec<Performed>,
         sessions: impl IntoIterator<Item = Session>,
     ) -> Self {
+        let scope = scope.into();
+        let measurement = scope.measurement;
         let any_unusual = sets.iter().any(|set| set.unusual);
         let mut holders: Vec<SetId> = Vec::new();
-        for kind in Kind::of(measurement) {
+        for kind in scope.kinds() {
             let of_all = kind.holder(&sets, measurement);
             let of_usual = any_unusual.then(|| kind.holder(usual(&sets), measurement)).flatten();
             holders.extend(of_all.into_iter().chain(of_usual).map(|(set, _)| set.id));
@@ -346,9 +372,9 @@ impl Best {
     }
 
     /// Of two spans together.
-    pub fn with(mut self, other: Self, measurement: Measurement) -> Self {
+    pub fn with(mut self, other: Self, scope: impl Into<Scope>) -> Self {
         self.sets.extend(other.sets);
-        Self::of(measurement, self.sets, self.sessions.into_iter().chain(other.sessions))
+        Self::of(scope, self.sets, self.sessions.into_iter().chain(other.sessions))
     }
 
     /// Whether nothing holds any record.
@@ -387,9 +413,10 @@ fn usual(sets: &[Performed]) -> impl Iterator<Item = &Performed> {
 
 impl Performed {
     /// Whether it holds every record that an earlier state of it held, whatever else there is.
-    pub fn is_no_worse_than(&self, earlier: &Self, measurement: Measurement) -> bool {
+    pub fn is_no_worse_than(&self, earlier: &Self, scope: impl Into<Scope>) -> bool {
+        let scope = scope.into();
+        let (mut kinds, measurement) = (scope.kinds(), scope.measurement);
         let place = |set: &Self| (set.performed_at, set.logged);
-        let mut kinds = Kind::of(measurement);
         place(self) <= place(earlier)
             && self.unusual <= earlier.unusual
             && kinds.all(|kind| {

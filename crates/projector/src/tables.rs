@@ -174,6 +174,7 @@ keys! {
     2: A B;
     3: A B C;
     4: A B C D;
+    5: A B C D E;
 }
 
 /// The tables of one read model, within the transaction of a batch.

@@ -3,21 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::{days, records::Session};
-use events::{AthleteId, ExerciseId, Measurement, Partition, SetId, TimeZone, Timestamp};
+use domain::records::Session;
+use events::{AthleteId, ExerciseId, Measurement, Partition, SetId, TimeZone};
 use projector::{Happened, Mark, Tables, row};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{
-    announced::Announced,
-    spans::{self, DayRow, Edit, Edits},
-};
+use super::announced::Announced;
 use crate::{
     athlete::Athletes,
     lifts::{Turn, Turns, Workout, decode, zones},
+    spans::{self, DayRow, Edit, Edits},
     training::Workouts,
-    weighings::{Reweighed, WeighingRow, Weighings},
+    weighings::{Reweighed, Span, Weighings},
 };
 
 row! {
@@ -70,7 +68,8 @@ impl Batch {
         }
         let changed = edits.write(tables).await?;
         note(weighed, tables).await?;
-        let marks = changed.into_iter().filter_map(|key| marks.remove(&key));
+        let marks =
+            changed.into_iter().filter_map(|(owner, exercise, _)| marks.remove(&(owner, exercise)));
         tables.mark(marks.collect()).await
     }
 }
@@ -109,11 +108,11 @@ async fn touch(
     let zones = zones(owners, tables).await?;
     for of in reweighed {
         let zone = zones.get(&of.owner).copied().unwrap_or(TimeZone::UTC);
-        let span = span(of, zone, tables).await?;
+        let span = of.span(zone, tables).await?;
         let exercises = exercises.iter().filter(|row| row.owner == of.owner.uuid());
         let months: Vec<(Uuid, String, i32)> =
-            exercises.map(|row| (row.owner, row.exercise.clone(), span.first_month())).collect();
-        let rows: Vec<DayRow> = match span.months() {
+            exercises.map(|row| (row.owner, row.exercise.clone(), first_month(&span))).collect();
+        let rows: Vec<DayRow> = match whole_months(&span) {
             Some(all) => {
                 let each = |(owner, exercise, _): &(Uuid, String, i32)| {
                     let (owner, exercise) = (*owner, exercise.clone());
@@ -133,38 +132,16 @@ async fn touch(
     Ok(())
 }
 
-/// A span of time from its first instant on; up to another one, if it has an end.
-struct Span {
-    from: DateTime<Utc>,
-    to: Option<DateTime<Utc>>,
+/// The first month of a span of time.
+fn first_month(span: &Span) -> i32 {
+    if span.from == DateTime::<Utc>::MIN_UTC { 0 } else { spans::month_of(span.from) }
 }
 
-/// The days on which a weighing counts.
-async fn span(of: Reweighed, zone: TimeZone, tables: &mut Tables<'_>) -> Result<Span, sqlx::Error> {
-    let Some(at) = of.from else {
-        return Ok(Span { from: DateTime::<Utc>::MIN_UTC, to: None });
-    };
-    let end_of_day = days::ends(Timestamp::new(at), zone);
-    let next: Vec<WeighingRow> = tables.ceiling([(of.owner.uuid(), end_of_day)]).await?;
-    let begins = |at: DateTime<Utc>| days::begins(at.with_timezone(&zone.0).date_naive(), zone);
-    Ok(Span { from: begins(at), to: next.first().map(|next| begins(next.measured_at)) })
-}
-
-impl Span {
-    fn has(&self, at: Timestamp) -> bool {
-        at.utc() >= self.from && self.to.is_none_or(|to| at.utc() < to)
-    }
-
-    fn first_month(&self) -> i32 {
-        if self.from == DateTime::<Utc>::MIN_UTC { 0 } else { spans::month_of(self.from) }
-    }
-
-    /// Its months, if it has an end.
-    fn months(&self) -> Option<Vec<i32>> {
-        let (first, last) = (self.first_month(), spans::month_of(self.to?));
-        let all = (first / 100..=last / 100).flat_map(|year| (1..=12).map(move |m| year * 100 + m));
-        Some(all.filter(|month| (first..=last).contains(month)).collect())
-    }
+/// The months of a span of time, if it has an end.
+fn whole_months(span: &Span) -> Option<Vec<i32>> {
+    let (first, last) = (first_month(span), spans::month_of(span.to?));
+    let all = (first / 100..=last / 100).flat_map(|year| (1..=12).map(move |m| year * 100 + m));
+    Some(all.filter(|month| (first..=last).contains(month)).collect())
 }
 
 /// What of the days of an exercise changes with a workout.

@@ -15,7 +15,6 @@ pub mod announcing;
 mod fold;
 mod query;
 mod routes;
-mod spans;
 
 use projector::{Happened, Projection, Refused, Tables};
 

@@ -10,11 +10,15 @@ use rust_decimal::Decimal;
 use sqlx::PgPool;
 use web::Error;
 
-use super::{
-    Records,
+use super::Records;
+use crate::{
+    Context,
+    athlete::Exercises,
+    context,
+    lifts::decode,
+    represent::Known,
     spans::{Day, day_of, month_of},
 };
-use crate::{Context, athlete::Exercises, context, lifts::decode, represent::Known};
 
 /// How often a progression is read again because rows changed in between.
 const ATTEMPTS: usize = 5;

@@ -13,11 +13,11 @@ use projector::{Tables, row};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use uuid::Uuid;
 
-use super::{
-    fold::{Person, sex},
-    histogram::{Moves, Place},
+use super::histogram::{Moves, Place};
+use crate::{
+    athlete::{people, sex},
+    lifts::{Days, OnDays, decode, encode},
 };
-use crate::lifts::{Days, OnDays, decode, encode};
 
 row! {
     pub(super) struct LatelyRow in "lately" by 2 {
@@ -167,15 +167,6 @@ impl Edits {
         }
         changes.write(tables).await
     }
-}
-
-async fn people(
-    owners: impl Iterator<Item = AthleteId>,
-    tables: &mut Tables<'_>,
-) -> Result<HashMap<Uuid, Person>, sqlx::Error> {
-    let owners: BTreeSet<AthleteId> = owners.collect();
-    let rows: Vec<Person> = tables.read(owners.iter().map(|owner| (owner.uuid(),))).await?;
-    Ok(rows.into_iter().map(|row| (row.owner, row)).collect())
 }
 
 /// What an athlete did of an exercise lately.

@@ -8,8 +8,8 @@ use log::Positions;
 use rust_decimal::Decimal;
 use web::Error;
 
-use super::{fold, histogram};
-use crate::{Context, context, lifts::decode};
+use super::histogram;
+use crate::{Context, athlete, context, lifts::decode};
 
 /// What an athlete can do.
 pub(super) struct Standing {
@@ -115,7 +115,7 @@ pub(super) async fn standing(
     let mut standing = Standing {
         position: Positions::one(Epoch(first.epoch), partition, Position(first.position)),
         as_of: first.as_of,
-        sex: first.sex.as_deref().and_then(fold::sex),
+        sex: first.sex.as_deref().and_then(athlete::sex),
         bodyweight: first.bodyweight_now.as_deref().map(kg).transpose()?,
         maxima: Vec::with_capacity(rows.len()),
     };

@@ -1,10 +1,11 @@
-//! The tree of spans: days with all their sets, and the holders of each month, year and life.
+//! The tree of spans: days with all their sets, and the holders of each month, year and life. Models that
+//! need to know whose set is next when a best one is gone each keep one for themselves.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Datelike, Utc};
-use domain::records::{Best, Performed, Session};
-use events::{AthleteId, ExerciseId, Measurement, Timestamp};
+use domain::records::{Best, Performed, Scope, Session};
+use events::{AthleteId, ExerciseId, Timestamp};
 use projector::{Tables, row};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,17 +13,17 @@ use uuid::Uuid;
 use crate::lifts::{decode, encode};
 
 row! {
-    pub(super) struct DayRow in "days" by 4 {
-        pub(super) owner: Uuid,
-        pub(super) exercise: String,
+    pub(crate) struct DayRow in "days" by 4 {
+        pub(crate) owner: Uuid,
+        pub(crate) exercise: String,
         month: i32,
         day: i16,
-        pub(super) done: String,
+        pub(crate) done: String,
     }
 }
 
 row! {
-    pub(super) struct SpanRow in "spans" by 4 {
+    pub(crate) struct SpanRow in "spans" by 4 {
         owner: Uuid,
         exercise: String,
         level: i16,
@@ -33,15 +34,15 @@ row! {
 
 /// Everything of a day.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Day {
+pub(crate) struct Day {
     #[serde(rename = "s")]
-    pub(super) sets: Vec<Performed>,
+    pub(crate) sets: Vec<Performed>,
     #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) sessions: Vec<Session>,
+    pub(crate) sessions: Vec<Session>,
 }
 
 /// A change of a day.
-pub(super) enum Edit {
+pub(crate) enum Edit {
     /// The set is no longer there, or no longer so.
     DropSet(Performed),
     /// The session is no longer there, or no longer so.
@@ -55,10 +56,10 @@ type Track = (Uuid, String);
 
 /// The changes of days, by track.
 #[derive(Default)]
-pub(super) struct Edits(BTreeMap<Track, OfTrack>);
+pub(crate) struct Edits(BTreeMap<Track, OfTrack>);
 
 struct OfTrack {
-    measurement: Measurement,
+    scope: Scope,
     days: BTreeMap<(i32, i16), Vec<Edit>>,
 }
 
@@ -71,32 +72,41 @@ struct Delta {
     sessions: Vec<Session>,
 }
 
+/// What became of the spans of a level.
+#[derive(Default)]
+struct Written {
+    /// What the spans around them must know.
+    around: BTreeMap<(Track, i32), Delta>,
+    /// Who holds the records of those that changed.
+    changed: Vec<(Track, Best)>,
+}
+
 const MONTHS: i16 = 2;
 const YEARS: i16 = 1;
 const EVER: i16 = 0;
 
 /// Where a time is among the days.
-pub(super) fn day_of(at: Timestamp) -> (i32, i16) {
+pub(crate) fn day_of(at: Timestamp) -> (i32, i16) {
     (month_of(at.utc()), i16::try_from(at.utc().day()).unwrap_or(0))
 }
 
 /// The month of a time, as in 202601.
-pub(super) fn month_of(at: DateTime<Utc>) -> i32 {
+pub(crate) fn month_of(at: DateTime<Utc>) -> i32 {
     at.year() * 100 + i32::try_from(at.month()).unwrap_or(0)
 }
 
 impl Edits {
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         owner: AthleteId,
         exercise: &ExerciseId,
-        measurement: Measurement,
+        scope: impl Into<Scope>,
         edit: Edit,
     ) {
         let track = self
             .0
             .entry((owner.uuid(), exercise.to_string()))
-            .or_insert_with(|| OfTrack { measurement, days: BTreeMap::new() });
+            .or_insert_with(|| OfTrack { scope: scope.into(), days: BTreeMap::new() });
         let when = match &edit {
             Edit::Set(set) | Edit::DropSet(set) => set.performed_at,
             Edit::Session(session) | Edit::DropSession(session) => session.started_at,
@@ -105,18 +115,18 @@ impl Edits {
     }
 
     /// Brings the days up to date, and every span that they are in; answers of which exercises the
-    /// records of a life have changed.
-    pub(super) async fn write(
+    /// records of a life have changed, and to which.
+    pub(crate) async fn write(
         mut self,
         tables: &mut Tables<'_>,
-    ) -> Result<Vec<(AthleteId, String)>, sqlx::Error> {
+    ) -> Result<Vec<(AthleteId, String, Best)>, sqlx::Error> {
         let days = self.write_days(tables).await?;
-        let months = self.write_spans(tables, MONTHS, days).await?;
-        let years = self.write_spans(tables, YEARS, months).await?;
-        let ever = self.write_spans(tables, EVER, years).await?;
-        let changed = ever
-            .into_keys()
-            .filter_map(|((owner, exercise), _)| Some((AthleteId::new(owner).ok()?, exercise)));
+        let months = self.write_spans(tables, MONTHS, days).await?.around;
+        let years = self.write_spans(tables, YEARS, months).await?.around;
+        let ever = self.write_spans(tables, EVER, years).await?.changed;
+        let changed = ever.into_iter().filter_map(|((owner, exercise), best)| {
+            Some((AthleteId::new(owner).ok()?, exercise, best))
+        });
         Ok(changed.collect())
     }
 
@@ -161,7 +171,7 @@ impl Edits {
         Ok(deltas)
     }
 
-    /// Brings the spans of a level up to date, and answers what the spans around them must know.
+    /// Brings the spans of a level up to date.
     ///
     /// A span that keeps all its holders has only to be compared with what came; one that lost a
     /// holder is looked at again in full.
@@ -170,7 +180,7 @@ impl Edits {
         tables: &mut Tables<'_>,
         level: i16,
         deltas: BTreeMap<(Track, i32), Delta>,
-    ) -> Result<BTreeMap<(Track, i32), Delta>, sqlx::Error> {
+    ) -> Result<Written, sqlx::Error> {
         let mut keys = Vec::with_capacity(deltas.len());
         for ((owner, exercise), span) in deltas.keys() {
             keys.push((*owner, exercise.clone(), level, *span));
@@ -185,18 +195,18 @@ impl Edits {
         for (key, delta) in &deltas {
             let known = there.get(key);
             let Some(track) = self.0.get(&key.0) else { continue };
-            let measurement = track.measurement;
-            if known.is_some_and(|known| delta.takes_from(known, measurement)) {
+            let scope = track.scope;
+            if known.is_some_and(|known| delta.takes_from(known, scope)) {
                 again.push(key.clone());
                 continue;
             }
             let kept = known.map(|known| delta.leaves(known)).unwrap_or_default();
-            let came = Best::of(measurement, delta.gained.clone(), delta.sessions.clone());
-            after.insert(key.clone(), kept.with(came, measurement));
+            let came = Best::of(scope, delta.gained.clone(), delta.sessions.clone());
+            after.insert(key.clone(), kept.with(came, scope));
         }
         after.extend(self.look_again(tables, level, again).await?);
 
-        let mut around: BTreeMap<(Track, i32), Delta> = BTreeMap::new();
+        let mut written = Written::default();
         let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for (key, best) in after {
             let known = there.remove(&key);
@@ -206,21 +216,22 @@ impl Edits {
             let is_new = known.is_none();
             let ((owner, exercise), span) = key.clone();
             let outer = if level == MONTHS { span / 100 } else { 0 };
-            let told = around.entry((key.0.clone(), outer)).or_default();
+            let told = written.around.entry((key.0.clone(), outer)).or_default();
             if let Some(delta) = deltas.get(&key) {
                 told.tell(delta, &known.unwrap_or_default(), &best);
             }
             if best.is_empty() {
                 gone.push((owner, exercise, level, span));
-                continue;
+            } else {
+                let row = SpanRow { owner, exercise, level, span, best: encode(&best)? };
+                if is_new { &mut new } else { &mut changed }.push(row);
             }
-            let row = SpanRow { owner, exercise, level, span, best: encode(&best)? };
-            if is_new { &mut new } else { &mut changed }.push(row);
+            written.changed.push((key.0, best));
         }
         tables.insert(new).await?;
         tables.upsert(changed).await?;
         tables.delete::<SpanRow, _>(gone).await?;
-        Ok(around)
+        Ok(written)
     }
 
     /// The holders of spans from all that is within them.
@@ -271,8 +282,8 @@ impl Edits {
             }
         }
         let best = parts.into_iter().filter_map(|(key, (sets, sessions))| {
-            let measurement = self.0.get(&key.0)?.measurement;
-            Some((key, Best::of(measurement, sets, sessions)))
+            let scope = self.0.get(&key.0)?.scope;
+            Some((key, Best::of(scope, sets, sessions)))
         });
         Ok(best.collect())
     }
@@ -322,11 +333,11 @@ impl Delta {
     }
 
     /// Whether a holder is lost, and not only replaced by what is as good: then others may be next.
-    fn takes_from(&self, best: &Best, measurement: Measurement) -> bool {
+    fn takes_from(&self, best: &Best, scope: Scope) -> bool {
         let set_is_lost = |lost: &Performed| {
             let replaced = self.gained.iter().find(|gained| gained.id == lost.id);
             best.sets.iter().any(|held| held.id == lost.id)
-                && !replaced.is_some_and(|now| now.is_no_worse_than(lost, measurement))
+                && !replaced.is_some_and(|now| now.is_no_worse_than(lost, scope))
         };
         let session_is_lost = |lost: &Session| {
             let replaced = self.sessions.iter().find(|gained| gained.workout == lost.workout);
