@@ -9,6 +9,7 @@ use web::{Error, Redis};
 
 use crate::{
     MODELS,
+    boards::Live,
     reading::{Cache, Reading},
 };
 
@@ -31,6 +32,10 @@ pub struct Means {
     pub clock: Clock,
     /// Answers that may be given again.
     pub(crate) cache: Cache,
+    /// Where boards are, if there is one.
+    pub(crate) redis: Option<Redis>,
+    /// Who watches which board here.
+    pub(crate) live: Live,
     progress: HashMap<&'static str, Progress>,
 }
 
@@ -48,9 +53,14 @@ impl Context {
         let elsewhere =
             MODELS.iter().map(|model| (model.schema, Progress::of(database, model.schema)));
         let progress = elsewhere.collect();
-        let cache = Cache::new(redis);
-        let pool = database.pool.clone();
-        Self(Arc::new(Means { pool, keys, clock, cache, progress }))
+        let cache = Cache::new(redis.clone());
+        let (pool, live) = (database.pool.clone(), Live::default());
+        Self(Arc::new(Means { pool, keys, clock, cache, redis, live, progress }))
+    }
+
+    /// Ends what would go on for ever: streams of those who watch something.
+    pub fn stop(&self) {
+        self.live.stop();
     }
 
     /// The same, with models whose projectors run in this process and tell us without a detour.

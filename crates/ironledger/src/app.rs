@@ -19,7 +19,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::{ServiceBuilder, util::option_layer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::{CompressionLayer, predicate::SizeAbove},
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
     cors::CorsLayer,
     timeout::TimeoutLayer,
 };
@@ -194,10 +197,12 @@ impl App {
             served: traces::request,
         };
         let (routes, _) = routes::all(self).into_parts();
+        // Events are to be seen one by one.
+        let compressed = SizeAbove::new(COMPRESSED_ABOVE).and(NotForContentType::SSE);
         // In one, from the outside in: a router puts each layer of its own into a box, and copies
         // all of those for every request.
         let layers = ServiceBuilder::new()
-            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_ABOVE)))
+            .layer(CompressionLayer::new().compress_when(compressed))
             .layer(middleware::from_fn(browsers::guard))
             .layer(middleware::from_fn_with_state(envelope, envelope::wrap))
             .layer(option_layer(self.cors.clone()))
@@ -227,6 +232,7 @@ impl App {
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let give_up = async {
             stop.cancelled().await;
+            self.queries.stop();
             tokio::time::sleep(Duration::from_secs(10)).await;
         };
         let served = tokio::select! {

@@ -92,7 +92,7 @@ impl Redis {
     }
 
     /// Asks something, named by what is asked; `None` where Redis is away or answers by an error.
-    pub(crate) async fn ask<T, A>(
+    pub async fn ask<T, A>(
         &self,
         what: &'static str,
         asking: impl FnOnce(ConnectionManager) -> A,

@@ -15,7 +15,7 @@ use crate::athlete::word;
 pub(super) const LIFTS: [&str; 3] = ["squat-barbell", "bench-press-barbell", "deadlift-barbell"];
 
 /// The period of boards of all time.
-pub(super) const EVER: i32 = 9999_12_31;
+pub(super) const EVER: i32 = 99_991_231;
 
 /// A leaderboard.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -261,24 +261,24 @@ pub(super) fn step(score: i64) -> i32 {
     (i32::try_from(doublings).unwrap_or(0) << STEPS) + within
 }
 
-/// The first score above a step.
-pub(super) fn above(step: i32) -> i64 {
-    let next = i64::from(step) + 1;
-    let size = 1_i64 << STEPS;
-    if next < 2 * size {
-        return next;
-    }
-    let doublings = next / size - 1;
-    (next % size + size) << doublings
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::NaiveDate;
     use events::Sex;
     use proptest::prelude::*;
 
-    use super::{Among, Board, EVER, Every, above, day_of, number, step};
+    use super::{Among, Board, EVER, Every, STEPS, day_of, number, step};
+
+    /// The first score above a step.
+    pub(super) fn above(step: i32) -> i64 {
+        let next = i64::from(step) + 1;
+        let size = 1_i64 << STEPS;
+        if next < 2 * size {
+            return next;
+        }
+        let doublings = next / size - 1;
+        (next % size + size) << doublings
+    }
 
     #[test]
     fn every_board_is_found_by_its_name_which_no_other_has() {

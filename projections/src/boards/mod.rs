@@ -13,9 +13,17 @@
 
 mod board;
 mod fold;
+mod live;
+mod mirror;
 mod places;
+mod query;
+mod routes;
 
 use projector::{Happened, Projection, Refused, Tables};
+
+pub(crate) use live::Live;
+pub use mirror::Mirror;
+pub use routes::routes;
 
 /// The projection of leaderboards.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! Who follows whom, who asked to, and who blocks whom: as rows and as lists of people.
 
 use chrono::{DateTime, Utc};
+use domain::relations::Reader;
 use events::{AthleteId, Event, FollowId, Timestamp};
 use projector::row;
 use schemars::JsonSchema;
@@ -247,4 +248,29 @@ pub async fn followed_count(context: &Context, athlete: AthleteId) -> Result<i64
     .fetch_one(&context.pool)
     .await
     .map_err(context::database)
+}
+
+/// Whom an athlete follows, by the rows and what was said since.
+pub(crate) async fn followed(
+    context: &Context,
+    fresh: &Fresh,
+    athlete: AthleteId,
+) -> Result<Vec<Uuid>, Error> {
+    let rows = sqlx::query_scalar!(
+        "select f.other
+         from social_v1.ties f
+         left join social_v1.ties a on a.owner = f.other and a.other = f.owner
+         where f.owner = $1 and f.follow is not null and f.blocked_at is null
+             and a.blocked_at is null and a.removed is distinct from f.follow
+             and (not f.requested or a.accepted = f.follow)",
+        athlete.uuid(),
+    )
+    .fetch_all(&context.pool)
+    .await
+    .map_err(context::database)?;
+    let still = rows.into_iter().filter(|other| {
+        let by_rows = |other| fresh.reader(athlete, other, Reader::Follower);
+        AthleteId::new(*other).is_ok_and(|other| by_rows(other) == Reader::Follower)
+    });
+    Ok(still.collect())
 }

@@ -21,10 +21,11 @@ use projector::{Happened, Projection, Refused, Tables};
 
 pub use feed::routes;
 pub use fresh::Fresh;
+pub(crate) use graph::followed;
 pub use graph::{Connection, List, People, Place, followed_count};
 pub use pages::{Page, Post, Posted, Posts, is_posted};
-pub(crate) use profile::readers;
 pub use profile::{Card, Counts, Showcased, find, showcase};
+pub(crate) use profile::{Names, readers};
 pub use reports::{QueuedReport, Reported, queue};
 pub use talk::{At, Comment, Comments, Liker, likers};
 

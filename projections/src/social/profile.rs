@@ -7,7 +7,7 @@ use domain::{
     records::Kind,
     relations::{Openness, Reader},
 };
-use events::{AthleteId, Number, WeightUnit};
+use events::{AthleteId, Number, Visibility, WeightUnit};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The name of somebody.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Card {
     /// Who.
     pub id: AthleteId,
@@ -77,6 +77,93 @@ pub(crate) async fn readers(
         readers.insert(row.owner, is);
     }
     Ok(readers)
+}
+
+/// Who is who to whom: what several readers may know of several athletes.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    people: HashMap<Uuid, (Card, Openness)>,
+    /// Where a reader is no stranger, by reader and athlete.
+    readers: HashMap<(Uuid, Uuid), Reader>,
+}
+
+impl Names {
+    /// By the rows and what was said since.
+    pub(crate) async fn read(
+        context: &Context,
+        fresh: &Fresh,
+        readers: &[Uuid],
+        of: &[Uuid],
+    ) -> Result<Self, Error> {
+        let people = sqlx::query!(
+            r#"select a.owner, a.username, a.name, a.is_private,
+                   exists (
+                       select from social_v1.suspensions s
+                       where s.owner = a.owner and (s.until is null or s.until > $2)
+                   ) as "is_suspended!"
+               from social_v1.athletes a where a.owner = any($1)"#,
+            of,
+            context.clock.now().utc(),
+        )
+        .fetch_all(&context.pool);
+        let ties = sqlx::query!(
+            r#"select k.reader as "reader!", a.athlete as "athlete!",
+                   (mine.blocked_at is not null or theirs.blocked_at is not null) as "is_blocked!",
+                   coalesce(
+                       mine.follow is not null and theirs.removed is distinct from mine.follow
+                           and (not mine.requested or theirs.accepted = mine.follow),
+                       false
+                   ) as "follows!"
+               from unnest($1::uuid[]) as k (reader)
+               cross join unnest($2::uuid[]) as a (athlete)
+               left join social_v1.ties mine on mine.owner = k.reader and mine.other = a.athlete
+               left join social_v1.ties theirs on theirs.owner = a.athlete and theirs.other = k.reader
+               where mine.owner is not null or theirs.blocked_at is not null"#,
+            readers,
+            of,
+        )
+        .fetch_all(&context.pool);
+        let (people, ties) = tokio::try_join!(people, ties).map_err(context::database)?;
+        let mut names = Self::default();
+        for row in people {
+            let id = AthleteId::new(row.owner).map_err(Error::internal)?;
+            let by_rows = Openness { is_private: row.is_private, is_suspended: row.is_suspended };
+            let openness = fresh.openness(id, by_rows);
+            let card = Card { id, username: row.username, name: row.name };
+            names.people.insert(row.owner, (card, openness));
+        }
+        let mut known: HashMap<(Uuid, Uuid), Reader> = HashMap::with_capacity(ties.len());
+        for row in ties {
+            let is = match (row.is_blocked, row.follows) {
+                (true, _) => Reader::Blocked,
+                (false, true) => Reader::Follower,
+                (false, false) => Reader::Stranger,
+            };
+            known.insert((row.reader, row.athlete), is);
+        }
+        for reader in readers {
+            for athlete in of {
+                let by_rows = known.get(&(*reader, *athlete)).copied().unwrap_or(Reader::Stranger);
+                let (Ok(one), Ok(other)) = (AthleteId::new(*reader), AthleteId::new(*athlete))
+                else {
+                    continue;
+                };
+                let is =
+                    if one == other { Reader::Oneself } else { fresh.reader(one, other, by_rows) };
+                if is != Reader::Stranger {
+                    names.readers.insert((*reader, *athlete), is);
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// The name of an athlete, where a reader sees what they show everybody.
+    pub(crate) fn of(&self, reader: Uuid, athlete: Uuid) -> Option<&Card> {
+        let (card, openness) = self.people.get(&athlete)?;
+        let is = self.readers.get(&(reader, athlete)).copied().unwrap_or(Reader::Stranger);
+        is.sees(*openness, Visibility::Public).then_some(card)
+    }
 }
 
 /// Most words of a search that are looked for.

@@ -269,7 +269,7 @@ async fn look_at_models(url: &str, findings: &mut Findings) -> anyhow::Result<()
     let database = Database::new(url, "ironledger doctor", 1)?;
     let waiting = sqlx::query_scalar!(
         r#"select count(*) as "waiting!" from projector.marks
-           where marked_at < clock_timestamp() - interval '1 minute'"#
+           where model = 'records' and marked_at < clock_timestamp() - interval '1 minute'"#
     )
     .fetch_one(&database.pool)
     .await?;

@@ -4,7 +4,11 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::builder::PossibleValuesParser;
 use log::{Clock, Database, Random, Reader};
-use projections::{MODELS, with_model};
+use projections::{
+    MODELS,
+    boards::{Boards, Mirror},
+    with_model,
+};
 use projector::{Observer, Projection, Projector};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +88,11 @@ async fn project<P: Projection>(
         .heard_by(arguments.redis.redis()?.map(projections::forgets))
         .traced_by(traces::are_told().then_some(traces::projected));
     let member = Random::system().uuid(Clock::system().now());
+    if P::NAME == Boards::NAME {
+        let (redis, clock) = (arguments.redis.redis()?, Clock::system());
+        let mirror = Mirror::new(database.clone(), redis, clock, Random::system());
+        tokio::spawn(mirror.run(stop.clone()));
+    }
     match arguments.kafka.kafka()? {
         Some(kafka) => {
             say!("projecting {} from {}", P::SCHEMA, kafka.topic());

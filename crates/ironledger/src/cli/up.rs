@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use log::{Database, Random};
-use projections::{MODELS, with_model};
+use projections::{MODELS, boards::Mirror, with_model};
 use projector::{Observer, Projector};
 use servers::{Account, Postgres, Settings};
 use sqlx::{Connection, PgConnection};
@@ -109,6 +109,9 @@ async fn serve(
         });
         progress.extend(told.map(|told| (model.schema, told)));
     }
+    let (clock, random) = (app.commands.clock.clone(), Random::system());
+    let mirror = Mirror::new(for_projector.clone(), redis.clone(), clock, random);
+    projections.spawn(mirror.run(projecting.clone()));
     // By the log of the application too, so that nobody competes for its partitions.
     let (log, clock) = (app.commands.log.clone(), app.commands.clock.clone());
     let emitter = Emitter::new(for_emitter.clone(), log.clone(), clock.clone(), Random::system());

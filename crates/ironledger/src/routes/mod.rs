@@ -80,6 +80,7 @@ pub(crate) fn all(app: &App) -> Routes<App> {
         .merge(log::routes())
         .merge(audit::routes())
         .merge(models::routes())
+        .merge(projections::boards::routes())
         .merge(projections::coaching::routes())
         .merge(projections::history::routes(&app.queries))
         .merge(projections::records::routes(&app.queries))

@@ -110,6 +110,10 @@ pub(crate) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         stats("/v1/stats/personal-records"),
         stats("/v1/stats/strength-levels"),
         stats("/v1/stats/strength-levels/{exercise}"),
+        // How athletes compare.
+        Rule::athlete(GET, "/v1/leaderboards"),
+        Rule::athlete(GET, "/v1/leaderboards/{board}"),
+        Rule::athlete(GET, "/v1/leaderboards/{board}/live"),
         // Coaching.
         Rule::coach(GET, "/v1/coaching/clients"),
         Rule::coach(POST, "/v1/coaching/clients"),
