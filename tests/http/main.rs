@@ -12,6 +12,7 @@ mod auth;
 mod bad_input;
 mod batch;
 mod billing;
+mod boards;
 mod browsers;
 mod bulk;
 mod caches;

@@ -14,6 +14,7 @@ use axum::{
 use log::{Clock, Database, Keys, Log, Options, Random};
 use projections::{Context, MODELS};
 use projector::{Observer, Progress};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::{ServiceBuilder, util::option_layer};
@@ -51,6 +52,9 @@ const COMPRESSED_ABOVE: u64 = 1024;
 
 /// A request that takes longer is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection that takes nothing of what is sent to it for so long is given up.
+const NOTHING_TAKEN: Duration = Duration::from_secs(60);
 
 /// Answers that are too old to be given again are thrown away so often.
 const PRUNE: Duration = Duration::from_secs(600);
@@ -222,6 +226,8 @@ impl App {
         let listener = listener.tap_io(|connection| {
             // Answers are small: waiting to fill a packet would only delay them.
             let _ = connection.set_nodelay(true);
+            // Who takes nothing of what is sent is not there, even where their system says so.
+            let _ = SockRef::from(&*connection).set_tcp_user_timeout(Some(NOTHING_TAKEN));
         });
         let _hearing = self.revoking.hear(stop.clone());
         let _pruning = self.prune();
