@@ -222,6 +222,7 @@ pub struct Mirror {
     redis: Option<Redis>,
     clock: Clock,
     random: Random,
+    checked_every: Duration,
 }
 
 /// Why it does not go on.
@@ -262,7 +263,12 @@ type Sums = BTreeMap<String, (i64, i64)>;
 impl Mirror {
     /// Of the tables in a database. Without Redis, what is marked is let go.
     pub fn new(database: Database, redis: Option<Redis>, clock: Clock, random: Random) -> Self {
-        Self { database, redis, clock, random }
+        Self { database, redis, clock, random, checked_every: AUDIT }
+    }
+
+    /// The same, with the sets checked so often.
+    pub fn checked_every(self, checked_every: Duration) -> Self {
+        Self { checked_every, ..self }
     }
 
     /// Keeps them until told to stop, if nobody else does. What goes wrong is logged and tried again.
@@ -311,7 +317,7 @@ impl Mirror {
                 sleep(REST).await;
                 continue;
             };
-            if audited.is_none_or(|at| at.elapsed() >= AUDIT) {
+            if audited.is_none_or(|at| at.elapsed() >= self.checked_every) {
                 if let Some(wrong) = self.audit(redis, &identity, &mut connection).await? {
                     tracing::warn!(wrong, "leaderboards in Redis are made anew");
                     self.build(redis, &identity, &mut connection).await?;
@@ -537,7 +543,10 @@ impl Mirror {
             pipe.zcard(format!("{root}:{build}:{set}"));
         });
         let asked = async |mut redis| pipe.query_async::<Vec<i64>>(&mut redis).await;
-        let counts = redis.ask("pipeline", asked).await.ok_or(Stopped::Away)?;
+        let counts = match sets[..] {
+            [] => Vec::new(),
+            _ => redis.ask("pipeline", asked).await.ok_or(Stopped::Away)?,
+        };
         let Some((same, after)) = look(redis, &root).await?.filter(|(same, _)| *same == build)
         else {
             return Ok(Some("they are gone".to_owned()));
@@ -742,6 +751,9 @@ async fn look(redis: &Redis, root: &str) -> Result<Option<(String, Looked)>, Sto
 }
 
 async fn run(redis: &Redis, pipe: &redis::Pipeline) -> Result<(), Stopped> {
+    if pipe.is_empty() {
+        return Ok(());
+    }
     let asked = async |mut redis| pipe.query_async::<()>(&mut redis).await;
     redis.ask("pipeline", asked).await.ok_or(Stopped::Away)
 }
