@@ -1,5 +1,6 @@
 //! What several measurements share.
 
+mod athletes;
 mod callers;
 mod fill;
 mod server;
@@ -13,6 +14,7 @@ use sqlx::PgPool;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub use athletes::athletes;
 pub use callers::{Caller, Measured, callers, measure};
 pub use fill::Filler;
 pub use server::Server;

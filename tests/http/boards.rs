@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
-use testkit::{Answer, App, Client, Method, eventually, new_id};
+use testkit::{App, Client, Watching, eventually, new_id};
 
 use crate::{
     app, binary,
@@ -224,67 +224,6 @@ async fn what_is_asked_wrongly_is_told_in_full() {
     assert!(!names.contains(&&json!("push-up")), "it has no weight to estimate anything from");
 }
 
-/// Server-sent events as a client reads them.
-struct Events {
-    answer: reqwest::Response,
-    text: String,
-    /// What it shows, as a client keeps it.
-    shown: Vec<Value>,
-    last_id: String,
-}
-
-impl Events {
-    async fn of(client: &Client, path: &str, last_id: Option<&str>) -> Result<Self, Answer> {
-        let mut request = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
-        if let Some(id) = last_id {
-            request = request.header("Last-Event-ID", id);
-        }
-        let answer = request.timeout(Duration::from_secs(120)).send().await.unwrap();
-        if answer.status() != 200 {
-            let again = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
-            let again =
-                last_id.map_or(again.try_clone().unwrap(), |id| again.header("Last-Event-ID", id));
-            return Err(Answer::to(again).await);
-        }
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Ok(Self { answer, text: String::new(), shown: Vec::new(), last_id: String::new() })
-    }
-
-    /// The next event, its name and how many places it tells of; nothing where the stream ends.
-    async fn next(&mut self) -> Option<(String, usize)> {
-        loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.text = rest;
-                let field = |name: &str| {
-                    event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim()
-                };
-                if field("data:").is_empty() {
-                    continue;
-                }
-                let data: Value = serde_json::from_str(field("data:")).unwrap();
-                let entries = data["entries"].as_array().unwrap();
-                let (name, count) = (field("event:").to_owned(), entries.len());
-                if name == "board" {
-                    self.shown.clear();
-                }
-                self.shown.resize(data["length"].as_u64().unwrap() as usize, Value::Null);
-                for entry in entries {
-                    self.shown[entry["place"].as_u64().unwrap() as usize - 1] = entry.clone();
-                }
-                self.last_id = field("id:").to_owned();
-                return Some((name, count));
-            }
-            let piece = self.answer.chunk().await.ok()??;
-            self.text.push_str(std::str::from_utf8(&piece).unwrap());
-        }
-    }
-
-    fn scores(&self) -> Vec<f64> {
-        self.shown.iter().map(|entry| entry["score"].as_f64().unwrap()).collect()
-    }
-}
-
 #[tokio::test]
 async fn a_board_moves_while_somebody_watches_on_every_process() {
     let app = App::start(binary()).await;
@@ -293,12 +232,12 @@ async fn a_board_moves_while_somebody_watches_on_every_process() {
     let (bob, bob_name, _) = named(&app, "bob").await;
     train(&ada, &[set(BENCH, 1, 80.0)]).await;
     let path = format!("{BENCH}/live");
-    let mut here = Events::of(&ada, &path, None).await.unwrap();
+    let mut here = Watching::of(&ada, &path, None).await.unwrap();
     assert_eq!(here.next().await.unwrap().0, "board");
     while here.scores() != [80.0] {
         assert_eq!(here.next().await.unwrap(), ("changes".to_owned(), 1));
     }
-    let mut there = Events::of(&ada.at(&url), &path, None).await.unwrap();
+    let mut there = Watching::of(&ada.at(&url), &path, None).await.unwrap();
     assert_eq!(there.next().await.unwrap(), ("board".to_owned(), 1));
     let (workout, _) = train(&bob, &[set(BENCH, 1, 100.0)]).await;
     for events in [&mut here, &mut there] {
@@ -311,13 +250,13 @@ async fn a_board_moves_while_somebody_watches_on_every_process() {
     assert_eq!(known.split('-').nth(3), unknown.split('-').nth(3), "the same state");
     drop((here, there));
     bob.delete(&workout).await.expect(200);
-    let mut stays = Events::of(&ada, &path, None).await.unwrap();
+    let mut stays = Watching::of(&ada, &path, None).await.unwrap();
     stays.next().await.unwrap();
     while stays.scores() != [80.0] {
         stays.next().await.unwrap();
     }
     for last in [&mut known, &mut unknown] {
-        let mut back = Events::of(&ada, &path, Some(last)).await.unwrap();
+        let mut back = Watching::of(&ada, &path, Some(last)).await.unwrap();
         back.shown = vec![Value::Null; 2];
         back.next().await.unwrap();
         assert_eq!(back.scores(), [80.0]);
@@ -328,7 +267,7 @@ async fn a_board_moves_while_somebody_watches_on_every_process() {
     for at in ["99999999999999", "1"] {
         let id =
             format!("{name}/{at}-{}", if at == "1" { "0000000000000000-00000000" } else { state });
-        let mut back = Events::of(&ada, &path, Some(&id)).await.unwrap();
+        let mut back = Watching::of(&ada, &path, Some(&id)).await.unwrap();
         assert_eq!(back.next().await.unwrap(), ("board".to_owned(), 1), "{at}");
     }
     let last = stays.last_id.as_str();
@@ -339,7 +278,7 @@ async fn a_board_moves_while_somebody_watches_on_every_process() {
         (&path, "bench-press-barbell/all/1-2"),
         (&path, "bench-press-barbell/all/x-y-z"),
     ] {
-        let refused = Events::of(&ada, other, Some(id)).await.err().expect("a refusal");
+        let refused = Watching::of(&ada, other, Some(id)).await.err().expect("a refusal");
         assert_eq!(refused.error_fields(), ["Last-Event-ID"], "{other} {id}");
         refused.refused(400, "VALIDATION_ERROR");
     }
@@ -351,7 +290,7 @@ async fn who_is_private_loses_the_name_in_a_stream_and_keeps_the_place() {
     let (ada, _, _) = named(&app, "ada").await;
     let (bob, bob_name, _) = named(&app, "bob").await;
     train(&bob, &[set(BENCH, 1, 100.0)]).await;
-    let mut events = Events::of(&ada, &format!("{BENCH}/live"), None).await.unwrap();
+    let mut events = Watching::of(&ada, &format!("{BENCH}/live"), None).await.unwrap();
     while events.scores() != [100.0] || events.shown[0]["athlete"]["username"] != bob_name.as_str()
     {
         events.next().await.unwrap();
@@ -372,19 +311,19 @@ async fn ten_boards_are_watched_at_the_same_time_whichever_process_shows_them() 
     let mut all = Vec::new();
     for number in 0..10 {
         let on = if number % 2 == 0 { &ada } else { &there };
-        let mut events = Events::of(on, "dots/live", None).await.unwrap();
+        let mut events = Watching::of(on, "dots/live", None).await.unwrap();
         events.next().await.unwrap();
         all.push(events);
     }
     for on in [&ada, &there] {
-        let refused = Events::of(on, "volume-week/live", None).await.err().expect("the 11th");
+        let refused = Watching::of(on, "volume-week/live", None).await.err().expect("the 11th");
         assert!(!refused.header("retry-after").is_empty());
         refused.refused(429, "TOO_MANY_STREAMS");
     }
     app.athlete().await.get("/v1/leaderboards/dots").await.expect(200);
     all.truncate(9);
     eventually("a place that is free again", async || {
-        Events::of(&there, "volume-week/live", None).await.ok()
+        Watching::of(&there, "volume-week/live", None).await.ok()
     })
     .await;
 }
@@ -395,8 +334,8 @@ async fn a_client_that_never_reads_holds_nobody_up() {
     let (ada, _, _) = named(&app, "ada").await;
     let (eve, _, _) = named(&app, "eve").await;
     let path = format!("{BENCH}/live");
-    let _never = Events::of(&eve, &path, None).await.unwrap();
-    let mut events = Events::of(&ada, &path, None).await.unwrap();
+    let _never = Watching::of(&eve, &path, None).await.unwrap();
+    let mut events = Watching::of(&ada, &path, None).await.unwrap();
     events.next().await.unwrap();
     for kg in [50.0, 60.0, 70.0] {
         train(&ada, &[set(BENCH, 1, kg)]).await;
@@ -413,7 +352,7 @@ async fn streams_end_when_a_process_stops_so_that_clients_go_to_another() {
     let (ada, _, _) = named(&app, "ada").await;
     train(&ada, &[set(BENCH, 1, 80.0)]).await;
     let path = format!("{BENCH}/live");
-    let mut events = Events::of(&ada.at(&url), &path, None).await.unwrap();
+    let mut events = Watching::of(&ada.at(&url), &path, None).await.unwrap();
     events.next().await.unwrap();
     while events.scores() != [80.0] {
         events.next().await.unwrap();
@@ -423,7 +362,7 @@ async fn streams_end_when_a_process_stops_so_that_clients_go_to_another() {
     assert!(began.elapsed() < Duration::from_secs(8), "nobody waits for streams");
     while events.next().await.is_some() {}
     train(&ada, &[set(BENCH, 1, 90.0)]).await;
-    let mut back = Events::of(&ada, &path, Some(&events.last_id)).await.unwrap();
+    let mut back = Watching::of(&ada, &path, Some(&events.last_id)).await.unwrap();
     back.shown = events.shown;
     while back.scores() != [90.0] {
         back.next().await.unwrap();

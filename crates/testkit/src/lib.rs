@@ -19,6 +19,7 @@ pub mod oracle;
 pub mod process;
 pub mod public;
 pub mod simulate;
+mod watching;
 pub mod years;
 
 pub use api::{Answer, Client, Method, PASSWORD, bench, email, http, new_id};
@@ -26,3 +27,4 @@ pub use database::{Database, MASTER_KEY};
 pub use kafka::{Kafka, prove_complete};
 pub use process::{App, BYPASS_KEY, Process, SECRETS, TOKEN_KEY, eventually};
 pub use public::prove_chain;
+pub use watching::Watching;

@@ -1,0 +1,73 @@
+//! Watching a leaderboard as an app would.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Answer, Client, Method};
+
+/// A client that watches a leaderboard, and keeps what it shows.
+pub struct Watching {
+    answer: reqwest::Response,
+    text: String,
+    /// The entries by place.
+    pub shown: Vec<Value>,
+    /// The id of the last event.
+    pub last_id: String,
+}
+
+impl Watching {
+    /// Watches `BOARD/live?…`, from the event of an id on; else how that was refused.
+    pub async fn of(client: &Client, path: &str, last_id: Option<&str>) -> Result<Self, Answer> {
+        let mut request = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
+        if let Some(id) = last_id {
+            request = request.header("Last-Event-ID", id);
+        }
+        let answer = request.timeout(Duration::from_secs(120)).send().await.expect("an event");
+        if answer.status() != 200 {
+            let again = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
+            let again = last_id.map_or(again.try_clone().expect("an event"), |id| {
+                again.header("Last-Event-ID", id)
+            });
+            return Err(Answer::to(again).await);
+        }
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Ok(Self { answer, text: String::new(), shown: Vec::new(), last_id: String::new() })
+    }
+
+    /// The next event, its name and how many places it tells of; nothing where the stream ends.
+    pub async fn next(&mut self) -> Option<(String, usize)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                let field = |name: &str| {
+                    event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim()
+                };
+                if field("data:").is_empty() {
+                    continue;
+                }
+                let data: Value = serde_json::from_str(field("data:")).expect("an event");
+                let entries = data["entries"].as_array().expect("an event");
+                let (name, count) = (field("event:").to_owned(), entries.len());
+                if name == "board" {
+                    self.shown.clear();
+                }
+                self.shown.resize(data["length"].as_u64().expect("an event") as usize, Value::Null);
+                for entry in entries {
+                    self.shown[entry["place"].as_u64().expect("an event") as usize - 1] =
+                        entry.clone();
+                }
+                self.last_id = field("id:").to_owned();
+                return Some((name, count));
+            }
+            let piece = self.answer.chunk().await.ok()??;
+            self.text.push_str(std::str::from_utf8(&piece).expect("an event"));
+        }
+    }
+
+    /// The scores, in their order.
+    pub fn scores(&self) -> Vec<f64> {
+        self.shown.iter().map(|entry| entry["score"].as_f64().expect("an event")).collect()
+    }
+}
