@@ -3,7 +3,7 @@
 #![expect(clippy::panic, reason = "a table that cannot be read, or an answer that nobody expects")]
 
 use serde_json::{Value, json};
-use testkit::{Answer, App, Client, Method, bench, eventually};
+use testkit::{Answer, App, Client, Method, Watching, bench, eventually};
 
 use crate::{
     announcements::so_many,
@@ -159,6 +159,7 @@ async fn every_route_shows_what_the_table_says_to_whom_it_says() {
     let app = App::start(binary()).await;
     let rows = table();
     assert_eq!(rows.len(), 13);
+    let mut authors = 0;
     for row in rows {
         let author = Author::new(&app).await;
         let (reader, position) = relate(&app, &author, &row).await;
@@ -181,6 +182,20 @@ async fn every_route_shows_what_the_table_says_to_whom_it_says() {
             let list = reader.get(&of(&author.client, list)).await;
             assert_eq!(shows(list).await, public, "{said}: lists");
         }
+        // A place is everybody's, and the name of who shows something to everybody.
+        authors += 1;
+        let board = "bench-press-barbell";
+        let path = format!("/v1/leaderboards/{board}?limit=100");
+        let shown = reader.get_at(&path, &author.position).await.expect(200);
+        let is_named = |entry: &&Value| entry["athlete"]["id"] == athlete.as_str();
+        let top = shown.data()["top"].as_array().unwrap();
+        assert_eq!(top.len(), authors, "{said}: places");
+        assert_eq!(top.iter().find(is_named).is_some(), public, "{said}: leaderboard");
+        let mut live = Watching::of(&reader, &format!("{board}/live"), None).await.ok().unwrap();
+        while live.shown.len() < authors {
+            live.next().await.unwrap();
+        }
+        assert_eq!(live.shown.iter().find(is_named).is_some(), public, "{said}: live");
         let routine = format!("{}/{}", of(&author.client, "routines"), author.routine);
         assert_eq!(shows(reader.get(&routine).await).await, public, "{said}: routine");
         let liked = reader.get("/v1/routines/liked").await.expect(200);

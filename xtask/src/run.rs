@@ -46,6 +46,7 @@ const PROGRAMS: &[Program] = &[
     Program { call: "bench http", file: "http", given: &[Postgres, Kafka, Redis], own: &[], product: true, wrk: true },
     Program { call: "bench log-size", file: "log_size", given: &[Postgres], own: &[], product: false, wrk: false },
     Program { call: "bench leaderboard", file: "leaderboard", given: &[Postgres, Redis], own: &[], product: true, wrk: false },
+    Program { call: "bench live", file: "live", given: &[Postgres, Redis], own: &[], product: true, wrk: false },
     Program { call: "bench records", file: "records", given: &[Postgres], own: &[], product: false, wrk: false },
     Program { call: "bench relay", file: "relay", given: &[Postgres, Kafka], own: &[], product: true, wrk: false },
     Program { call: "bench replay", file: "replay", given: &[Postgres], own: &[], product: false, wrk: false },

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use serde_json::Value;
 
 use crate::{Answer, Client, Method};
@@ -19,20 +20,22 @@ pub struct Watching {
 impl Watching {
     /// Watches `BOARD/live?…`, from the event of an id on; else how that was refused.
     pub async fn of(client: &Client, path: &str, last_id: Option<&str>) -> Result<Self, Answer> {
-        let mut request = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
-        if let Some(id) = last_id {
-            request = request.header("Last-Event-ID", id);
+        let answer = request(client, path, last_id).send().await.expect("an answer");
+        if answer.status() == 200 {
+            return Ok(Self::on(answer));
         }
-        let answer = request.timeout(Duration::from_secs(120)).send().await.expect("an event");
-        if answer.status() != 200 {
-            let again = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
-            let again = last_id.map_or(again.try_clone().expect("an event"), |id| {
-                again.header("Last-Event-ID", id)
-            });
-            return Err(Answer::to(again).await);
-        }
+        Err(Answer::to(request(client, path, last_id)).await)
+    }
+
+    /// The same where nobody may be there.
+    pub async fn try_of(client: &Client, path: &str, last_id: Option<&str>) -> Option<Self> {
+        let answer = request(client, path, last_id).send().await.ok()?;
+        (answer.status() == 200).then(|| Self::on(answer))
+    }
+
+    fn on(answer: reqwest::Response) -> Self {
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Ok(Self { answer, text: String::new(), shown: Vec::new(), last_id: String::new() })
+        Self { answer, text: String::new(), shown: Vec::new(), last_id: String::new() }
     }
 
     /// The next event, its name and how many places it tells of; nothing where the stream ends.
@@ -69,5 +72,14 @@ impl Watching {
     /// The scores, in their order.
     pub fn scores(&self) -> Vec<f64> {
         self.shown.iter().map(|entry| entry["score"].as_f64().expect("an event")).collect()
+    }
+}
+
+fn request(client: &Client, path: &str, last_id: Option<&str>) -> RequestBuilder {
+    let request = client.request(Method::GET, &format!("/v1/leaderboards/{path}"));
+    let request = request.timeout(Duration::from_secs(120));
+    match last_id {
+        Some(id) => request.header("Last-Event-ID", id),
+        None => request,
     }
 }
