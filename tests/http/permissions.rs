@@ -139,6 +139,7 @@ async fn send(client: &Client, rule: &Rule) -> Answer {
         .replace("{routine}", &new_id().to_string())
         .replace("{folder}", &new_id().to_string())
         .replace("{exercise}", "plank")
+        .replace("{board}", "dots")
         .replace("{issuer}", "nobody");
     let request = client.request(rule.method.clone(), &path);
     let bodyless = [Method::GET, Method::DELETE].contains(&rule.method);

@@ -126,6 +126,10 @@ fn operations(document: &Value) -> Vec<Operation> {
         let methods = methods.as_object().into_iter().flatten();
         methods.filter_map(move |(method, operation)| {
             let id = operation["operationId"].as_str()?.to_owned();
+            // A stream has no end that its client could wait for.
+            if !operation["responses"]["200"]["content"]["text/event-stream"].is_null() {
+                return None;
+            }
             Some(Operation { id, label: format!("{} {path}", method.to_uppercase()) })
         })
     });

@@ -19,6 +19,9 @@ struct Arguments {
     /// How many stories.
     #[arg(long, default_value_t = 50)]
     runs: u64,
+    /// The number of the first of them, to tell one again.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
     /// Decides what happens in them.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -50,7 +53,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
     let mut outcome = Outcome::default();
-    for number in 0..arguments.runs {
+    for number in arguments.first..arguments.first + arguments.runs {
         let seed = arguments.seed * 1_000_000 + number;
         Story::begin(seed, folder.path()).await?.tell(&mut outcome).await?;
         if number % 10 == 9 {

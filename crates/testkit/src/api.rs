@@ -240,10 +240,14 @@ impl Answer {
         let (method, url) = (request.method().clone(), request.url().clone());
         let response = client.execute(request).await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("the body of an answer");
+        let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
+        // A stream has no end to wait for.
+        let text = match content_type {
+            Some("text/event-stream") => String::new(),
+            _ => response.text().await.expect("the body of an answer"),
+        };
         assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{text}");
         let body = serde_json::from_str(&text).unwrap_or_default();
-        let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
         document::hold(&method, &url, status.as_u16(), content_type.unwrap_or_default(), &body);
         Self { status: status.as_u16(), headers, body }
     }

@@ -120,6 +120,8 @@ local data = KEYS[1] .. ':' .. build
 local at = redis.call('HGET', data, 'at:' .. ARGV[2])
 if not at then return false end
 local key = data .. ':' .. ARGV[3]
+-- A set that nobody wrote is none, whatever is there.
+if redis.call('HEXISTS', data, 'ver:' .. ARGV[3]) == 0 then return {tonumber(at), 0, {}, '', {}, {}} end
 local top = redis.call('ZRANGE', key, 0, tonumber(ARGV[4]) - 1, 'WITHSCORES')
 local mine, around, above = redis.call('ZSCORE', key, ARGV[5]), {}, {}
 if mine then

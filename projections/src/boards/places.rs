@@ -55,10 +55,11 @@ row! {
 }
 
 row! {
-    struct Expiry in "expiries" by 3 {
+    struct Expiry in "expiries" by 4 {
         partition: i16,
         period: i32,
         owner: Uuid,
+        board: String,
     }
 }
 
@@ -163,22 +164,17 @@ impl Places {
         }
         let over: Vec<Expiry> =
             tables.up_to(begun.iter().map(|partition| (*partition, day - 1))).await?;
-        if !over.is_empty() {
-            let boards: Vec<String> = Board::rolling().map(|board| board.name()).collect();
-            let of = |row: &Expiry| {
-                let (owner, period) = (row.owner, row.period);
-                boards.iter().map(move |board| (owner, board.clone(), period))
-            };
-            tables.delete::<PlaceRow, _>(over.iter().flat_map(of).collect::<Vec<_>>()).await?;
-            let ended: BTreeSet<(i16, i32)> =
-                over.iter().map(|row| (row.partition, row.period)).collect();
-            let of = |(partition, period): &(i16, i32)| {
-                let (partition, period) = (*partition, *period);
-                boards.iter().map(move |board| (partition, board.clone(), period))
-            };
-            tables.delete::<CountRow, _>(ended.iter().flat_map(of).collect::<Vec<_>>()).await?;
-            tables.delete::<Expiry, _>(ended).await?;
-        }
+        let boards: Vec<String> = Board::rolling().map(|board| board.name()).collect();
+        let ended: BTreeSet<(i16, i32)> =
+            over.iter().map(|row| (row.partition, row.period)).collect();
+        let of = |(partition, period): &(i16, i32)| {
+            let (partition, period) = (*partition, *period);
+            boards.iter().map(move |board| (partition, board.clone(), period))
+        };
+        tables.delete::<CountRow, _>(ended.iter().flat_map(of).collect::<Vec<_>>()).await?;
+        let places = over.into_iter().map(|row| (row.owner, row.board, row.period));
+        tables.delete::<PlaceRow, _>(places.collect::<Vec<_>>()).await?;
+        tables.delete::<Expiry, _>(ended).await?;
         tables.upsert(begun.into_iter().map(|partition| Clock { partition, day })).await
     }
 
@@ -359,6 +355,11 @@ impl Claim {
 }
 
 impl PlaceRow {
+    fn expiry(&self) -> Expiry {
+        let (partition, period, owner) = (self.partition, self.period, self.owner);
+        Expiry { partition, period, owner, board: self.board.clone() }
+    }
+
     /// The narrowest that it is held against.
     fn among(&self) -> Among {
         among(self.sex.as_deref(), self.class.as_deref())
@@ -384,6 +385,7 @@ struct Changes {
     rows: Vec<PlaceRow>,
     gone: Vec<Key>,
     expiries: Vec<Expiry>,
+    expired: Vec<(i16, i32, Uuid, String)>,
     /// What changed places are now, and among whom.
     now: BTreeMap<Key, (Option<i64>, Among)>,
     counts: BTreeMap<Place, (i64, i64)>,
@@ -392,8 +394,9 @@ struct Changes {
 
 impl Changes {
     fn on(day: NaiveDate) -> Self {
-        let (rows, gone, expiries, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { day, rows, gone, expiries, now: BTreeMap::new(), counts: BTreeMap::new(), marks }
+        let (rows, gone, expiries, expired) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (now, counts, marks) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { day, rows, gone, expiries, expired, now, counts, marks }
     }
 
     fn turn(&mut self, key: Key, before: Option<&PlaceRow>, after: Option<PlaceRow>) {
@@ -416,12 +419,17 @@ impl Changes {
         match after {
             Some(row) => {
                 if before.is_none() && row.period != EVER {
-                    let (partition, period, owner) = (row.partition, row.period, row.owner);
-                    self.expiries.push(Expiry { partition, period, owner });
+                    self.expiries.push(row.expiry());
                 }
                 self.rows.push(row);
             }
-            None => self.gone.push(key),
+            None => {
+                if let Some(before) = before.filter(|before| before.period != EVER) {
+                    let Expiry { partition, period, owner, board } = before.expiry();
+                    self.expired.push((partition, period, owner, board));
+                }
+                self.gone.push(key);
+            }
         }
     }
 
@@ -441,14 +449,8 @@ impl Changes {
     ) -> Result<(), sqlx::Error> {
         tables.upsert(self.rows).await?;
         tables.delete::<PlaceRow, _>(self.gone).await?;
-        let expiries: BTreeSet<(i16, i32, Uuid)> =
-            self.expiries.into_iter().map(|row| (row.partition, row.period, row.owner)).collect();
-        let expiries = expiries.into_iter().map(|(partition, period, owner)| Expiry {
-            partition,
-            period,
-            owner,
-        });
-        tables.upsert(expiries).await?;
+        tables.upsert(self.expiries).await?;
+        tables.delete::<Expiry, _>(self.expired).await?;
         remember(self.day, self.now, tables).await?;
         count(self.counts, tables).await?;
         let marks = self.marks.into_iter().filter_map(|((owner, board, period), partition)| {

@@ -292,8 +292,19 @@ pub(super) async fn by_tables(
     if let Some(score) = row.score {
         let rank = row.above + 1;
         standing.mine = Some(Mine { rank: Some(rank), score });
-        standing.around = ranked(row.above_first, listed(row.up, row.up_scores));
-        standing.around.iter_mut().filter(|of| of.score == score).for_each(|of| of.rank = rank);
+        let up: Vec<(Uuid, i64)> = listed(row.up, row.up_scores).collect();
+        standing.around = up
+            .iter()
+            .map(|&(owner, of)| {
+                // Of the highest, some may be out of sight; of all others, none between is.
+                let between = up.iter().filter(|(_, other)| score < *other && *other <= of).count();
+                let above = match up.first() {
+                    Some((_, first)) if *first == of && of != score => row.above_first,
+                    _ => row.above - i64::try_from(between).unwrap_or(0),
+                };
+                Place { rank: above + 1, owner, score: of }
+            })
+            .collect();
         standing.around.push(Place { rank, owner: reader.uuid(), score });
         let (equal, lower): (Vec<_>, Vec<_>) =
             listed(row.down, row.down_scores).partition(|(_, of)| *of == score);

@@ -122,12 +122,13 @@ create table counts (
     primary key (partition, board, period, among, step)
 );
 
--- Who has places that end with a period …
+-- Which places end with a period …
 create table expiries (
     partition smallint not null,
     period integer not null,
     owner uuid not null,
-    primary key (partition, period, owner)
+    board text not null,
+    primary key (partition, period, owner, board)
 );
 
 -- … and the last day of which a partition has an event: what ended before it is gone.

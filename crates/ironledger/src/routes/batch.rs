@@ -195,13 +195,14 @@ impl Common<'_> {
     fn request(&self, index: usize, one: One) -> Result<Request<Body>, Vec<Detail>> {
         let field = |name: &str| format!("requests[{index}].{name}");
         let mut wrong = Vec::new();
-        // What signs in or out, and batches, come alone.
+        // What signs in or out, batches, and what never ends, come alone.
         let is_of_others = ["/v1/auth/", "/v1/batch", "/v1/billing/"];
         let is_path = one.path.starts_with("/v1/")
             && !is_of_others.iter().any(|prefix| one.path.starts_with(prefix))
+            && !one.path.split('?').next().is_some_and(|path| path.ends_with("/live"))
             && one.path.parse::<axum::http::Uri>().is_ok();
         if !is_path {
-            let message = "must be a path below /v1/, and not of auth, billing or batch";
+            let message = "must be a path below /v1/, and not of auth, billing, batch or a stream";
             wrong.push(Detail::new(field("path"), message));
         }
         let mut headers = HeaderMap::new();
