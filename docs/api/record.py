@@ -311,6 +311,9 @@ class Story:
             self.ask(operation, ana, period="30d")
         self.ask("stats_exercise", ana, exercise=BENCH, period="30d")
         self.ask("stats_volume", ana, by="day", period="3d")
+        self.ask("boards", ana)
+        self.recorder.cut("boards", "data", to=1)
+        self.ask("boards_board", ana, board=BENCH, limit=3)
         self.ask("audit_set", ana, id=self.first)
 
     def ana_tidies_up(self):

@@ -63,6 +63,8 @@ class Recorder:
             operation["operationId"]: (method.upper(), path, operation.get("parameters", []))
             for path, methods in document["paths"].items()
             for method, operation in methods.items()
+            # A stream has no end that an example could show.
+            if "text/event-stream" not in operation["responses"].get("200", {}).get("content", {})
         }
         self.begin = datetime.now(timezone.utc).replace(microsecond=0)
         # The zone in which it is afternoon now, as on the stage: no midnight falls into the story.

@@ -243,7 +243,7 @@ impl Answer {
         let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
         // A stream has no end to wait for.
         let text = match content_type {
-            Some("text/event-stream") => String::new(),
+            Some("text/event-stream") => "\"\"".to_owned(),
             _ => response.text().await.expect("the body of an answer"),
         };
         assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{text}");
