@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use testkit::{App, Client, Watching, eventually, new_id};
 
@@ -13,13 +13,17 @@ use crate::{
 
 const BENCH: &str = "bench-press-barbell";
 
+fn now() -> DateTime<Utc> {
+    log::Clock::system().now().utc()
+}
+
 fn set(exercise: &str, reps: u32, kg: f64) -> Value {
     json!({ "exercise": exercise, "number": 1, "reps": reps, "weight": { "value": kg, "unit": "kg" } })
 }
 
 /// A completed workout of a minute ago; answers its path and the position.
 pub(crate) async fn train(athlete: &Client, sets: &[Value]) -> (String, String) {
-    let start = Utc::now() - TimeDelta::minutes(1);
+    let start = now() - TimeDelta::minutes(1);
     let workout = athlete.start_workout(json!({ "started_at": start.to_rfc3339() })).await;
     for set in sets {
         athlete.log_set(&workout, set.clone()).await.expect(201);
@@ -30,7 +34,7 @@ pub(crate) async fn train(athlete: &Client, sets: &[Value]) -> (String, String) 
 
 async fn weigh(athlete: &Client, kg: f64) -> String {
     let body = json!({
-        "measured_at": (Utc::now() - TimeDelta::minutes(2)).to_rfc3339(),
+        "measured_at": (now() - TimeDelta::minutes(2)).to_rfc3339(),
         "bodyweight": { "value": kg, "unit": "kg" },
     });
     athlete.post("/v1/athletes/me/measurements", body).await.expect(201).position().to_owned()
@@ -73,7 +77,7 @@ async fn everyone_has_a_rank_equals_share_it_and_a_revoked_record_gives_its_plac
     })
     .await;
     assert_eq!(places(&shown["top"]), [(1, 100.0), (1, 100.0), (3, 90.0)]);
-    let mut first = vec![(me(&ada), &ada_name), (me(&bob), &bob_name)];
+    let mut first = [(me(&ada), &ada_name), (me(&bob), &bob_name)];
     first.sort();
     assert_eq!(names(&shown["top"]), [first[0].1, first[1].1, &eve_name], "equals by id");
     assert_eq!((&shown["me"]["rank"], &shown["me"]["score"]), (&json!(3), &json!(90)));
@@ -85,7 +89,7 @@ async fn everyone_has_a_rank_equals_share_it_and_a_revoked_record_gives_its_plac
     assert_eq!(pounds["top"].as_array().unwrap().len(), 1);
 
     // What counts now is the other set, of 80 kg five times, by Brzycki.
-    let sets = ada.get(&format!("{workout}")).await.expect(200);
+    let sets = ada.get(&workout).await.expect(200);
     let heavy =
         sets.data()["sets"].as_array().unwrap().iter().find(|set| set["reps"] == 1).unwrap();
     let id = heavy["id"].as_str().unwrap();
@@ -200,7 +204,7 @@ async fn what_is_asked_wrongly_is_told_in_full() {
     fields.sort();
     assert_eq!(fields, ["class", "limit", "of", "on", "sex", "x"]);
     wrong.refused(400, "VALIDATION_ERROR");
-    let today = Utc::now().date_naive();
+    let today = now().date_naive();
     for (query, field) in [
         ("dots?limit=10000".to_owned(), "limit"),
         ("dots?class=83".to_owned(), "sex"),

@@ -130,6 +130,12 @@ fn describe() {
         "ironledger_abandoned_workouts_total",
         "Workouts that were left open and are closed here."
     );
+    describe_counter!("ironledger_board_reads_total", "Leaderboards shown, by who told of them.");
+    describe_counter!(
+        "ironledger_boards_built_total",
+        "How often all leaderboards in Redis were made anew."
+    );
+    describe_gauge!("ironledger_board_streams", "Streams of leaderboards that go on.");
     describe_gauge!("ironledger_projection_lag_events", "Events that a model has not read.");
     describe_gauge!(
         "ironledger_projection_lag_seconds",

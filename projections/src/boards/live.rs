@@ -270,6 +270,8 @@ impl Live {
         unit: Option<WeightUnit>,
         seen: Option<Seen>,
     ) -> Result<Stream, Error> {
+        // Nobody waits for a board that cannot be looked at.
+        query::rows(context).await?;
         let viewer = reading.owner.uuid();
         let id = Random::system().uuid(context.clock.now());
         let lease = Lease::take(self.0.clone(), context.redis.clone(), viewer, id).await?;
@@ -360,6 +362,7 @@ impl Lease {
             }
             *here += 1;
         }
+        metrics::gauge!("ironledger_board_streams").increment(1);
         let lease = Self { hub, redis, viewer, id, renewed: Instant::now() };
         // Where Redis is away, each process counts for itself.
         if lease.ask().await == Some(0) { Err(too_many()) } else { Ok(lease) }
@@ -388,6 +391,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        metrics::gauge!("ironledger_board_streams").decrement(1);
         let mut watching = held(&self.hub.watching);
         if let Some(here) = watching.get_mut(&self.viewer) {
             *here -= 1;

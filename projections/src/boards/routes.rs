@@ -341,11 +341,17 @@ async fn now(
             let is_there =
                 own.score.is_some() && own.among().and_wider().any(|of| of == wanted.among);
             if !is_late && is_there == standing.mine.is_some() {
+                told_by("redis");
                 return Ok((standing, own.at(partition, Some(position))));
             }
         }
     }
+    told_by("tables");
     query::by_tables(context, wanted, reader, partition, limit).await
+}
+
+fn told_by(by: &'static str) {
+    metrics::counter!("ironledger_board_reads_total", "by" => by).increment(1);
 }
 
 fn show(
