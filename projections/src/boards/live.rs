@@ -28,7 +28,6 @@ use chrono::NaiveDate;
 use events::{AthleteId, Partition, WeightUnit};
 use futures_util::stream;
 use log::Random;
-use redis::Script;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -36,24 +35,22 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use web::{
-    Detail, Error, Redis,
+    Detail, Error,
     document::{Input, Operation, Output},
 };
 
 use super::{
     board::{Among, Board},
-    mirror,
+    lease::{LEASE, Lease, Watching},
     query::{self, MOST, Place, Wanted},
     routes::{Entry, Period, Scale, entry},
+    sets,
 };
 use crate::{
     Context,
     reading::Reading,
     social::{Card, Fresh, Names},
 };
-
-/// An athlete watches so many at the same time, in all processes together.
-const MOST_WATCHED: usize = 10;
 
 /// So many places are told of at once; those behind them by the batch.
 const AT_ONCE: usize = 10;
@@ -71,26 +68,11 @@ const NAMES: Duration = Duration::from_secs(15);
 /// A stream ends after so long, and its client comes again with a token that is still good.
 const LIFE: Duration = Duration::from_secs(600);
 
-/// A client that was not heard of for so long watches no more.
-const LEASE: Duration = Duration::from_secs(30);
-
 /// States that are known of a board, for clients that come again.
 const RECENT: usize = 256;
 
 /// The header with the last event that a client had.
 const LAST_EVENT_ID: &str = "Last-Event-ID";
-
-/// Takes a place among those that an athlete watches, or keeps it. Answers whether there was one.
-const TAKE: &str = r"
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local has = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not has and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return 1
-";
 
 /// Who watches what in this process.
 #[derive(Clone, Default)]
@@ -99,8 +81,7 @@ pub(crate) struct Live(Arc<Hub>);
 #[derive(Default)]
 struct Hub {
     boards: Mutex<HashMap<(Board, Among), Arc<Channel>>>,
-    /// How many each athlete watches here, for when Redis cannot tell.
-    watching: Mutex<HashMap<Uuid, usize>>,
+    watching: Arc<Watching>,
     stop: CancellationToken,
 }
 
@@ -143,7 +124,7 @@ impl Known {
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -274,7 +255,7 @@ impl Live {
         query::rows(context).await?;
         let viewer = reading.owner.uuid();
         let id = Random::system().uuid(context.clock.now());
-        let lease = Lease::take(self.0.clone(), context.redis.clone(), viewer, id).await?;
+        let lease = Lease::take(self.0.watching.clone(), context.redis.clone(), viewer, id).await?;
         let channel = self.channel(context, board, among);
         *held(&channel.viewers).entry(viewer).or_default() += 1;
         let mut session = Session {
@@ -331,83 +312,6 @@ impl Live {
             tokio::spawn(look(self.0.clone(), context.clone()));
         }
         channel
-    }
-}
-
-/// A place among those that an athlete watches.
-struct Lease {
-    hub: Arc<Hub>,
-    redis: Option<Redis>,
-    viewer: Uuid,
-    id: Uuid,
-    renewed: Instant,
-}
-
-impl Lease {
-    async fn take(
-        hub: Arc<Hub>,
-        redis: Option<Redis>,
-        viewer: Uuid,
-        id: Uuid,
-    ) -> Result<Self, Error> {
-        let too_many = || {
-            let message = "so many leaderboards are watched already: 10 at the same time";
-            Error::too_many("TOO_MANY_STREAMS", message, LEASE.as_secs())
-        };
-        {
-            let mut watching = held(&hub.watching);
-            let here = watching.entry(viewer).or_default();
-            if *here >= MOST_WATCHED {
-                return Err(too_many());
-            }
-            *here += 1;
-        }
-        metrics::gauge!("ironledger_board_streams").increment(1);
-        let lease = Self { hub, redis, viewer, id, renewed: Instant::now() };
-        // Where Redis is away, each process counts for itself.
-        if lease.ask().await == Some(0) { Err(too_many()) } else { Ok(lease) }
-    }
-
-    fn key(redis: &Redis, viewer: Uuid) -> String {
-        redis.key(&format!("watching:{viewer}"))
-    }
-
-    async fn ask(&self) -> Option<i64> {
-        let redis = self.redis.as_ref()?;
-        let script = Script::new(TAKE);
-        let mut call = script.prepare_invoke();
-        call.key(Self::key(redis, self.viewer)).arg(self.id.as_bytes());
-        call.arg(MOST_WATCHED).arg(LEASE.as_millis() as u64);
-        redis.ask("lease", async |mut redis| call.invoke_async::<i64>(&mut redis).await).await
-    }
-
-    async fn renew(&mut self) {
-        if self.renewed.elapsed() >= LEASE / 3 {
-            self.renewed = Instant::now();
-            self.ask().await;
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        metrics::gauge!("ironledger_board_streams").decrement(1);
-        let mut watching = held(&self.hub.watching);
-        if let Some(here) = watching.get_mut(&self.viewer) {
-            *here -= 1;
-            if *here == 0 {
-                watching.remove(&self.viewer);
-            }
-        }
-        if let Some(redis) = self.redis.clone() {
-            let (viewer, id) = (self.viewer, self.id);
-            tokio::spawn(async move {
-                let mut gone = redis::cmd("ZREM");
-                gone.arg(Self::key(&redis, viewer)).arg(id.as_bytes());
-                let asked = async |mut redis| gone.query_async::<()>(&mut redis).await;
-                redis.ask("lease", asked).await;
-            });
-        }
     }
 }
 
@@ -609,7 +513,7 @@ async fn look_once(
     let all: Vec<Wanted> = channels.iter().map(wanted).collect();
     let identity = query::rows(context).await?;
     let versions = match &context.redis {
-        Some(redis) => mirror::versions(redis, &identity, &all).await,
+        Some(redis) => sets::versions(redis, &identity, &all).await,
         None => None,
     };
     let by_redis = versions.is_some();
@@ -627,7 +531,7 @@ async fn look_once(
         let places = match &context.redis {
             Some(redis) if version.is_some() => {
                 let nobody = Uuid::nil();
-                mirror::read(redis, &identity, wanted, nobody, Partition(0), MOST).await
+                sets::read(redis, &identity, wanted, nobody, Partition(0), MOST).await
             }
             _ => None,
         };

@@ -13,12 +13,11 @@
 //! older ones. Who reads finds a build of the rows that it expects, or asks Postgres.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use events::Partition;
 use log::{Clock, Database, Random};
 use redis::Script;
 use sqlx::{Connection, PgConnection};
@@ -30,7 +29,8 @@ use web::Redis;
 use super::{
     board::{Among, number},
     places::among,
-    query::{AROUND, Mine, Place, Standing, Wanted, identity, ranked},
+    query::identity,
+    sets::{Looked, listed, look, period_of, root},
 };
 
 /// Of the lock of the one who writes.
@@ -111,112 +111,6 @@ for i = 2, #ARGV, 2 do
 end
 return 1
 ";
-
-/// Reads a board. Answers nothing where there is no build of those rows.
-const READ: &str = r"
-local build = redis.call('HGET', KEYS[1], 'current')
-if not build or string.sub(build, 1, #ARGV[1] + 1) ~= ARGV[1] .. ':' then return false end
-local data = KEYS[1] .. ':' .. build
-local at = redis.call('HGET', data, 'at:' .. ARGV[2])
-if not at then return false end
-local key = data .. ':' .. ARGV[3]
--- A set that nobody wrote is none, whatever is there.
-if redis.call('HEXISTS', data, 'ver:' .. ARGV[3]) == 0 then return {tonumber(at), 0, {}, '', {}, {}} end
-local top = redis.call('ZRANGE', key, 0, tonumber(ARGV[4]) - 1, 'WITHSCORES')
-local mine, around, above = redis.call('ZSCORE', key, ARGV[5]), {}, {}
-if mine then
-    local place, beside = redis.call('ZRANK', key, ARGV[5]), tonumber(ARGV[6])
-    local from = math.max(0, place - beside)
-    around = redis.call('ZRANGE', key, from, place + beside, 'WITHSCORES')
-    for i = 2, #around, 2 do
-        above[#above + 1] = redis.call('ZCOUNT', key, '-inf', '(' .. around[i])
-    end
-end
-return {tonumber(at), redis.call('ZCARD', key), top, mine or '', around, above}
-";
-
-/// What the script answers: position, athletes, the first, one's own score, those around, and how many
-/// are above each of them.
-type Told = (i64, i64, Vec<(Vec<u8>, f64)>, String, Vec<(Vec<u8>, f64)>, Vec<i64>);
-
-/// How often sets changed. Answers nothing where there is no build of those rows.
-const VERSIONS: &str = r"
-local build = redis.call('HGET', KEYS[1], 'current')
-if not build or string.sub(build, 1, #ARGV[1] + 1) ~= ARGV[1] .. ':' then return false end
-local fields = {}
-for i = 2, #ARGV do fields[#fields + 1] = 'ver:' .. ARGV[i] end
-local versions = redis.call('HMGET', KEYS[1] .. ':' .. build, unpack(fields))
-for i = 1, #versions do versions[i] = versions[i] or '0' end
-return {build, versions}
-";
-
-fn root(redis: &Redis) -> String {
-    redis.key("boards")
-}
-
-/// The set of a board, behind the build.
-fn set(wanted: &Wanted) -> String {
-    format!("{} {}:{}", wanted.board.name(), wanted.period, wanted.among.name())
-}
-
-/// As sets have it: the order of equals is that of the ids.
-fn negative(score: f64) -> i64 {
-    // Scores are whole, and less than the numbers that floats hold exactly.
-    -(score as i64)
-}
-
-fn listed(members: Vec<(Vec<u8>, f64)>) -> impl Iterator<Item = (Uuid, i64)> {
-    members
-        .into_iter()
-        .filter_map(|(member, score)| Some((Uuid::from_slice(&member).ok()?, negative(score))))
-}
-
-/// A board as Redis has it, and the position in a partition that it stands at; nothing where Redis is
-/// away, or has none of those rows.
-pub(super) async fn read(
-    redis: &Redis,
-    identity: &str,
-    wanted: &Wanted,
-    reader: Uuid,
-    partition: Partition,
-    limit: usize,
-) -> Option<(Standing, i64)> {
-    let script = Script::new(READ);
-    let mut call = script.prepare_invoke();
-    call.key(root(redis)).arg(identity).arg(partition.0).arg(set(wanted)).arg(limit);
-    call.arg(reader.as_bytes()).arg(AROUND);
-    let asked = async |mut redis| call.invoke_async::<Option<Told>>(&mut redis).await;
-    let (at, athletes, top, mine, around, above) = redis.ask("board", asked).await??;
-    let mut standing =
-        Standing { athletes: Some(athletes), top: ranked(0, listed(top)), ..Standing::default() };
-    let around = listed(around).zip(above);
-    standing.around =
-        around.map(|((owner, score), above)| Place { rank: above + 1, owner, score }).collect();
-    let mine = mine.parse::<f64>().ok().map(negative);
-    standing.mine = mine.map(|score| {
-        let own = standing.around.iter().find(|place| place.owner == reader);
-        Mine { rank: own.map(|place| place.rank), score }
-    });
-    Some((standing, at))
-}
-
-/// What tells states of sets apart; nothing where Redis is away, or has none of those rows.
-pub(super) async fn versions(
-    redis: &Redis,
-    identity: &str,
-    wanted: &[Wanted],
-) -> Option<Vec<String>> {
-    let script = Script::new(VERSIONS);
-    let mut call = script.prepare_invoke();
-    call.key(root(redis)).arg(identity);
-    wanted.iter().for_each(|wanted| {
-        call.arg(set(wanted));
-    });
-    let asked =
-        async |mut redis| call.invoke_async::<Option<(String, Vec<String>)>>(&mut redis).await;
-    let (build, versions) = redis.ask("board", asked).await??;
-    Some(versions.into_iter().map(|version| format!("{build} {version}")).collect())
-}
 
 /// Keeps the sets.
 pub struct Mirror {
@@ -502,7 +396,7 @@ impl Mirror {
         connection: &mut PgConnection,
     ) -> Result<Option<String>, Stopped> {
         let root = root(redis);
-        let Some((build, before)) = look(redis, &root).await? else {
+        let Some((build, before)) = look(redis, &root).await.ok_or(Stopped::Away)? else {
             return Ok(Some("there are none".to_owned()));
         };
         if !build.starts_with(&format!("{identity}:")) {
@@ -549,7 +443,8 @@ impl Mirror {
             [] => Vec::new(),
             _ => redis.ask("pipeline", asked).await.ok_or(Stopped::Away)?,
         };
-        let Some((same, after)) = look(redis, &root).await?.filter(|(same, _)| *same == build)
+        let Some((same, after)) =
+            look(redis, &root).await.ok_or(Stopped::Away)?.filter(|(same, _)| *same == build)
         else {
             return Ok(Some("they are gone".to_owned()));
         };
@@ -566,7 +461,7 @@ impl Mirror {
         }
         let wrong = self.sample(redis, &format!("{root}:{same}"), &sets, connection).await?;
         if let Some(set) = wrong.into_iter().find(|set| is_still(set)) {
-            let now = look(redis, &root).await?;
+            let now = look(redis, &root).await.ok_or(Stopped::Away)?;
             let version = |of: &Looked| of.get(&set).map(|of| of.1);
             if now.is_some_and(|(_, now)| version(&now) == version(&after)) {
                 return Ok(Some(format!("{set} has a score that nobody has")));
@@ -635,9 +530,6 @@ impl Mirror {
 
 /// A row of places: owner, board, period, score, sex, class.
 type Row = (Uuid, String, i32, i64, Option<String>, Option<String>);
-
-/// Of each set that a build knows, the sum of its scores and how often it changed.
-type Looked = HashMap<String, (i64, i64)>;
 
 /// What the rows are of; nothing where there are none yet.
 async fn of_rows(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
@@ -726,43 +618,12 @@ async fn apply(
     })
 }
 
-/// The build that is read, and its sets; nothing where there is none.
-async fn look(redis: &Redis, root: &str) -> Result<Option<(String, Looked)>, Stopped> {
-    let mut current = redis::cmd("HGET");
-    current.arg(root).arg("current");
-    let asked = async |mut redis| current.query_async::<Option<String>>(&mut redis).await;
-    let Some(build) = redis.ask("look", asked).await.ok_or(Stopped::Away)? else {
-        return Ok(None);
-    };
-    let mut fields = redis::cmd("HGETALL");
-    fields.arg(format!("{root}:{build}"));
-    let asked = async |mut redis| fields.query_async::<Vec<(String, i64)>>(&mut redis).await;
-    let fields = redis.ask("look", asked).await.ok_or(Stopped::Away)?;
-    if !fields.iter().any(|(name, _)| name.starts_with("at:")) {
-        return Ok(None);
-    }
-    let mut sets = Looked::new();
-    for (name, value) in fields {
-        if let Some(set) = name.strip_prefix("sum:") {
-            sets.entry(set.to_owned()).or_default().0 = value;
-        } else if let Some(set) = name.strip_prefix("ver:") {
-            sets.entry(set.to_owned()).or_default().1 = value;
-        }
-    }
-    Ok(Some((build, sets)))
-}
-
 async fn run(redis: &Redis, pipe: &redis::Pipeline) -> Result<(), Stopped> {
     if pipe.is_empty() {
         return Ok(());
     }
     let asked = async |mut redis| pipe.query_async::<()>(&mut redis).await;
     redis.ask("pipeline", asked).await.ok_or(Stopped::Away)
-}
-
-/// The period of `BOARD PERIOD:AMONG`.
-fn period_of(set: &str) -> Option<i32> {
-    set.rsplit_once(':')?.0.rsplit_once(' ')?.1.parse().ok()
 }
 
 /// A name in which a pattern finds itself alone.

@@ -13,11 +13,13 @@
 
 mod board;
 mod fold;
+mod lease;
 mod live;
 mod mirror;
 mod places;
 mod query;
 mod routes;
+mod sets;
 
 use projector::{Happened, Projection, Refused, Tables};
 

@@ -14,8 +14,8 @@ use super::{
     Boards,
     board::{Among, Board, EVER, Unit, day_of},
     live::{self, Following, Stream},
-    mirror,
     query::{self, Own, Place, Standing, Wanted},
+    sets,
 };
 use crate::{
     Context,
@@ -332,7 +332,7 @@ async fn now(
     let (reader, partition) = (reading.owner, reading.partition);
     if let Some(redis) = &context.redis {
         let identity = own.identity();
-        let told = mirror::read(redis, &identity, wanted, reader.uuid(), partition, limit).await;
+        let told = sets::read(redis, &identity, wanted, reader.uuid(), partition, limit).await;
         if let Some((standing, position)) = told {
             // Redis comes after the commit: who waited for a position waited for the tables.
             let is_late = reading.min_position.as_ref().is_some_and(|wanted| {
