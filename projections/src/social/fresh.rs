@@ -81,8 +81,15 @@ impl Fresh {
                        where f.partition = c.partition and f.position = c.position + $2 + 1
                    ) as "is_behind!"
                from social_v1.checkpoints c
-               left join log.events e on e.partition = c.partition and e.position > c.position
-                   and e.position <= c.position + $2 and e.type = any($1)
+               -- Cut, so that it is done for each partition by itself: by its index, of the newest events.
+               left join lateral (
+                   select e.owner, e.stream_kind, e.stream_id, e.type, e.type_version, e.payload,
+                       e.position
+                   from log.events e
+                   where e.partition = c.partition and e.position > c.position
+                       and e.position <= c.position + $2 and e.type = any($1)
+                   order by e.position limit $2
+               ) e on true
                order by c.partition, e.position"#,
             &types[..],
             MOST,
