@@ -42,7 +42,7 @@ struct Arguments {
     /// How often each asks.
     #[arg(long, default_value_t = 40)]
     times: usize,
-    /// Athletes who break their records, for the rate.
+    /// Athletes who come and take places, for the rate.
     #[arg(long, default_value_t = 5_000)]
     updates: usize,
 }

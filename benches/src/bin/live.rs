@@ -26,7 +26,7 @@ use tokio::{
 const BOARD: &str = "bench-press-barbell";
 
 /// Streams of an athlete.
-const STREAMS: usize = 10;
+const STREAMS: usize = 1;
 
 #[derive(Parser)]
 struct Arguments {

@@ -16,7 +16,7 @@ use super::live::held;
 const MOST_WATCHED: usize = 10;
 
 /// A client that was not heard of for so long watches no more.
-pub(super) const LEASE: Duration = Duration::from_secs(30);
+pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 /// Takes a place among those that an athlete watches, or keeps it. Answers whether there was one.
 const TAKE: &str = r"
@@ -81,12 +81,13 @@ impl Lease {
         redis.ask("lease", async |mut redis| call.invoke_async::<i64>(&mut redis).await).await
     }
 
-    /// Says that somebody is still there.
-    pub(super) async fn renew(&mut self) {
-        if self.renewed.elapsed() >= LEASE / 3 {
-            self.renewed = Instant::now();
-            self.ask().await;
+    /// Says that somebody is still there; whether they may go on.
+    pub(super) async fn renew(&mut self) -> bool {
+        if self.renewed.elapsed() < LEASE / 3 {
+            return true;
         }
+        self.renewed = Instant::now();
+        self.ask().await != Some(0)
     }
 }
 

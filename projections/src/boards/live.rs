@@ -35,7 +35,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use web::{
-    Detail, Error,
+    Detail, Error, Redis,
     document::{Input, Operation, Output},
 };
 
@@ -62,11 +62,14 @@ const BATCH: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 const LOOK_AT_TABLES: Duration = Duration::from_secs(1);
 
-/// So often it is asked anew whose names somebody sees.
-const NAMES: Duration = Duration::from_secs(15);
+/// With so many batches it is asked anew whose names somebody sees.
+const NAMES: i64 = 2;
 
 /// A stream ends after so long, and its client comes again with a token that is still good.
 const LIFE: Duration = Duration::from_secs(600);
+
+/// Whoever comes first to a board waits no longer for its first state.
+const FIRST: Duration = Duration::from_secs(5);
 
 /// States that are known of a board, for clients that come again.
 const RECENT: usize = 256;
@@ -105,22 +108,23 @@ struct State {
     names: Arc<Known>,
 }
 
-/// Names of some athletes, as some see them.
+/// Names of some athletes, as some see them: what was looked up last comes first.
 #[derive(Default)]
-struct Known {
+struct Known(Vec<Arc<Lookup>>);
+
+/// What was looked up at a time.
+struct Lookup {
     viewers: BTreeSet<Uuid>,
-    /// Those that were looked up last, before others.
-    names: Vec<(BTreeSet<Uuid>, Names)>,
+    athletes: BTreeSet<Uuid>,
+    names: Names,
 }
 
 impl Known {
     /// Whether it can be told, and who.
     fn of(&self, viewer: Uuid, athlete: Uuid) -> Option<Option<&Card>> {
-        if !self.viewers.contains(&viewer) {
-            return None;
-        }
-        let of = self.names.iter().find(|(athletes, _)| athletes.contains(&athlete));
-        of.map(|(_, names)| names.of(viewer, athlete))
+        let has =
+            |of: &&Arc<Lookup>| of.viewers.contains(&viewer) && of.athletes.contains(&athlete);
+        self.0.iter().find(has).map(|of| of.names.of(viewer, athlete))
     }
 }
 
@@ -276,8 +280,9 @@ impl Live {
             stop: self.0.stop.clone(),
             failed: false,
         };
-        // Whoever cannot be told anything is told so before anything is begun.
-        let first = session.next().await?;
+        // Whoever cannot be told anything is told so before anything is begun; who has seen all there is
+        // gets a stream in which nothing happens yet.
+        let first = session.first().await?;
         let rest = stream::unfold(session, async |mut session| {
             if session.failed {
                 return None;
@@ -348,6 +353,21 @@ impl Drop for Session {
 }
 
 impl Session {
+    /// What there is to tell at once.
+    async fn first(&mut self) -> Result<Option<Event>, Error> {
+        let first = self.states.wait_for(Option::is_some);
+        let state = match tokio::time::timeout(FIRST, first).await {
+            Ok(Ok(state)) => state.clone(),
+            _ => None,
+        };
+        let Some(state) = state else {
+            let message = "the leaderboard cannot be looked at just now";
+            return Err(Error::unavailable("DATABASE_UNAVAILABLE", message, 1));
+        };
+        self.states.mark_unchanged();
+        self.tell(&state).await
+    }
+
     /// The next event; nothing when the stream is to end.
     async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
@@ -363,8 +383,7 @@ impl Session {
                 changed = states.changed() => if changed.is_err() { return Ok(None) },
                 () = sleep(LEASE / 3) => {}
             }
-            self.lease.renew().await;
-            if Instant::now() >= self.ends {
+            if !self.lease.renew().await || Instant::now() >= self.ends {
                 return Ok(None);
             }
         }
@@ -426,6 +445,9 @@ impl Session {
                 self.names.insert(athlete, names.of(viewer, athlete).cloned());
             }
         }
+        // Of who comes back it is asked again.
+        let places = &state.places;
+        self.names.retain(|athlete, _| places.iter().any(|place| place.owner == *athlete));
         Ok(())
     }
 
@@ -494,7 +516,8 @@ struct Looked {
     version: String,
     period: i32,
     batch: i64,
-    named: Instant,
+    /// In which batch the names were looked up.
+    named: i64,
 }
 
 /// Looks at boards that have changed; whether Redis told of them.
@@ -516,7 +539,7 @@ async fn look_once(
         Some(redis) => sets::versions(redis, &identity, &all).await,
         None => None,
     };
-    let by_redis = versions.is_some();
+    let mut by_redis = versions.is_some();
     for (index, (channel, wanted)) in channels.iter().zip(&all).enumerate() {
         let version = versions.as_ref().and_then(|all| all.get(index)).cloned();
         let key = (channel.board.clone(), channel.among);
@@ -528,25 +551,40 @@ async fn look_once(
         if is_same && !is_batch {
             continue;
         }
-        let places = match &context.redis {
-            Some(redis) if version.is_some() => {
-                let nobody = Uuid::nil();
-                sets::read(redis, &identity, wanted, nobody, Partition(0), MOST).await
-            }
-            _ => None,
+        let names_due = known.is_none_or(|known| batch - known.named >= NAMES);
+        let named = known.filter(|_| !names_due).map_or(batch, |known| known.named);
+        let is_whole = is_batch || known.is_none_or(|known| known.period != wanted.period);
+        let shown = async {
+            let redis = context.redis.as_ref().filter(|_| version.is_some());
+            let places = first(context, redis, &identity, wanted).await?;
+            channel.show(context, wanted.period, places, is_whole, names_due).await
         };
-        let places = match places {
-            Some((standing, _)) => standing.top,
-            None => query::first(context, wanted, MOST).await?,
-        };
-        let names_due = known.is_none_or(|known| known.named.elapsed() >= NAMES);
-        let named = known.filter(|_| !names_due).map_or_else(Instant::now, |known| known.named);
-        let is_new = known.is_none_or(|known| known.period != wanted.period);
-        channel.show(context, wanted.period, places, is_batch || is_new, names_due).await?;
+        // The others go on.
+        if let Err(error) = shown.await {
+            tracing::warn!(error = error.in_full(), "a watched leaderboard cannot be looked at");
+            by_redis = false;
+            continue;
+        }
         let version = version.unwrap_or_default();
         boards.insert(key, Looked { version, period: wanted.period, batch, named });
     }
     Ok(by_redis)
+}
+
+/// The first places of a board, out of Redis or of the tables.
+async fn first(
+    context: &Context,
+    redis: Option<&Redis>,
+    identity: &str,
+    wanted: &Wanted,
+) -> Result<Vec<Place>, Error> {
+    if let Some(redis) = redis
+        && let Some((standing, _)) =
+            sets::read(redis, identity, wanted, Uuid::nil(), Partition(0), MOST).await
+    {
+        return Ok(standing.top);
+    }
+    query::first(context, wanted, MOST).await
 }
 
 impl Channel {
@@ -597,16 +635,17 @@ impl Channel {
         };
         let owners = places.iter().map(|place| place.owner);
         let wanted: Vec<Uuid> = owners.filter(|owner| names_due || !was(owner)).collect();
-        let mut known = Known { viewers: viewers.iter().copied().collect(), names: Vec::new() };
-        if wanted.is_empty() || viewers.is_empty() {
-            return Ok(known);
-        }
+        // Who misses a state misses no name: what was looked up since all were is kept.
+        let kept = before.filter(|_| !names_due).map(|before| before.names.0.clone());
+        let mut known = Known(kept.unwrap_or_default());
+        let (Some(first), false) = (viewers.first(), wanted.is_empty()) else { return Ok(known) };
         // Whose the reading is does not matter: nobody in particular asks.
-        let Ok(nobody) = AthleteId::new(viewers[0]) else { return Ok(known) };
+        let nobody = AthleteId::new(*first).map_err(Error::internal)?;
         let reading = Reading { owner: nobody, partition: Partition(0), min_position: None };
         let fresh = Fresh::read(context, &reading).await?;
         let names = Names::read(context, &fresh, &viewers, &wanted).await?;
-        known.names.push((wanted.into_iter().collect(), names));
+        let (viewers, athletes) = (viewers.into_iter().collect(), wanted.into_iter().collect());
+        known.0.insert(0, Arc::new(Lookup { viewers, athletes, names }));
         Ok(known)
     }
 }

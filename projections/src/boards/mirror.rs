@@ -10,7 +10,8 @@
 //! The projector marks each place that it changes, in its transaction. One process at a time brings what
 //! is marked to Redis, as the tables have it then, and takes the marks away afterwards: whatever dies in
 //! between, what is marked is brought again. A set that was written from newer rows is not written from
-//! older ones. Who reads finds a build of the rows that it expects, or asks Postgres.
+//! older ones. Who reads finds a build of the rows that it expects, or asks Postgres; while one is made,
+//! there is none.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -297,7 +298,7 @@ impl Mirror {
         Ok(if answer == 1 { Brought::Older } else { Brought::Nowhere })
     }
 
-    /// Makes everything anew beside what is there, and has it read from then on.
+    /// Makes everything anew, and has it read from then on.
     async fn build(
         &self,
         redis: &Redis,
@@ -308,6 +309,15 @@ impl Mirror {
         let root = root(redis);
         let build = format!("{identity}:{}", self.random.uuid(self.clock.now()));
         let data = format!("{root}:{build}");
+        // Until they are there, the tables answer; and what earlier attempts left is in nobody's way.
+        let mut gone = redis::pipe();
+        gone.del(&root).ignore();
+        run(redis, &gone).await?;
+        self.clear(redis, &root, &build).await?;
+        // What is committed by now is in the pages, and what comes is marked again.
+        sqlx::query("delete from projector.marks where model = 'boards'")
+            .execute(&mut *connection)
+            .await?;
         // Whatever is read later is at least as new.
         let positions: Vec<(i16, i64)> =
             sqlx::query_as("select partition, position from boards_v1.checkpoints")
@@ -365,7 +375,7 @@ impl Mirror {
         run(redis, &pipe).await?;
         tracing::info!(sets = sums.len(), took = ?began.elapsed(), "leaderboards are in Redis");
         metrics::counter!("ironledger_boards_built_total").increment(1);
-        self.clear(redis, &root, &build).await
+        Ok(())
     }
 
     /// Takes away what belongs to other builds.
@@ -502,25 +512,30 @@ impl Mirror {
                 continue;
             };
             let board = name.rsplit_once(' ').map_or(name, |(board, _)| board);
-            let all = members.len();
             let (owners, scores): (Vec<Uuid>, Vec<i64>) = listed(members).unzip();
-            let rows: Vec<(Option<String>, Option<String>)> = sqlx::query_as(
-                "select p.sex, p.class from boards_v1.places p
-                 join unnest($1::uuid[], $2::bigint[]) as k (owner, score)
-                     on p.owner = k.owner and p.score = k.score
-                 where p.board = $3 and p.period = $4",
+            // What is marked in the same moment is on its way.
+            let rows: Vec<(bool, Option<String>, Option<String>)> = sqlx::query_as(
+                "select p.owner is not null, p.sex, p.class
+                 from unnest($1::uuid[], $2::bigint[]) as k (owner, score)
+                 left join boards_v1.places p on p.owner = k.owner and p.score = k.score
+                     and p.board = $3 and p.period = $4
+                 where not exists (
+                     select from projector.marks m
+                     where m.model = 'boards' and m.owner = k.owner and m.key = $5
+                 )",
             )
             .bind(&owners)
             .bind(&scores)
             .bind(board)
             .bind(period)
+            .bind(name)
             .fetch_all(&mut *connection)
             .await?;
-            let is_among = |(sex, class): &(Option<String>, Option<String>)| {
+            let is_right = |(is_there, sex, class): &(bool, Option<String>, Option<String>)| {
                 let of = self::among(sex.as_deref(), class.as_deref());
-                of.and_wider().any(|wider| wider.name() == among)
+                *is_there && of.and_wider().any(|wider| wider.name() == among)
             };
-            if rows.iter().filter(|row| is_among(row)).count() != all {
+            if !rows.iter().all(is_right) {
                 wrong.push(set.clone());
             }
         }

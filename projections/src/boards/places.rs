@@ -116,7 +116,14 @@ impl Places {
         self.again.insert(owner, partition);
     }
 
-    /// Adds to a score. What is said of a period that is over changes nothing any more.
+    /// The last day of the periods that are still counted, and the day for which something is kept of one:
+    /// a period is open for a day after its last, and what is told then belongs to its last. So a workout
+    /// counts that ends after midnight, or is told of when a telephone has a network again.
+    fn open_since(&self) -> i32 {
+        number(self.day.pred_opt().unwrap_or(self.day))
+    }
+
+    /// Adds to a score. What is said of a period that is closed changes nothing any more.
     pub(super) fn add(
         &mut self,
         owner: AthleteId,
@@ -125,7 +132,7 @@ impl Places {
         period: i32,
         more: i64,
     ) {
-        if period >= number(self.day) {
+        if period >= self.open_since() {
             let sum = self.sums.entry((owner, board.name(), period)).or_insert((partition, 0));
             sum.1 += more;
         }
@@ -143,8 +150,8 @@ impl Places {
         self.held.insert((owner, board.name(), period), (partition, holder));
     }
 
-    /// Takes places away that ended before the day, once the log has come to it in a partition. They are
-    /// read no more: what they came to is kept by the day.
+    /// Takes places away whose periods are closed, once the log has come to the day in a partition. They
+    /// are read no more: what they came to is kept by the day.
     pub(super) async fn begin(
         &self,
         partitions: &BTreeSet<Partition>,
@@ -163,7 +170,7 @@ impl Places {
             return Ok(());
         }
         let over: Vec<Expiry> =
-            tables.up_to(begun.iter().map(|partition| (*partition, day - 1))).await?;
+            tables.up_to(begun.iter().map(|of| (*of, self.open_since() - 1))).await?;
         let boards: Vec<String> = Board::rolling().map(|board| board.name()).collect();
         let ended: BTreeSet<(i16, i32)> =
             over.iter().map(|row| (row.partition, row.period)).collect();
@@ -248,7 +255,7 @@ impl Places {
         let mut claims: BTreeMap<Key, Option<Claim>> = BTreeMap::new();
         let again: BTreeSet<Uuid> = self.again.keys().map(|owner| owner.uuid()).collect();
         for (key, row) in there {
-            if again.contains(&key.0) && key.2 >= number(self.day) {
+            if again.contains(&key.0) && key.2 >= self.open_since() {
                 claims.insert(key.clone(), Some(Claim::of(row)));
             }
         }
@@ -475,7 +482,7 @@ async fn remember(
     let today = number(day);
     let keys = now
         .keys()
-        .map(|(owner, board, period)| (*owner, board.clone(), *period, today - 1))
+        .map(|(owner, board, period)| (*owner, board.clone(), *period, today.min(*period) - 1))
         .collect::<Vec<_>>();
     let rows: Vec<PastRow> = tables.floor(keys).await?;
     let mut before: BTreeMap<Key, (Option<i64>, String)> = BTreeMap::new();
@@ -487,12 +494,13 @@ async fn remember(
         let is = (score, among.name());
         let was = before.remove(&key).unwrap_or((None, Among::Everyone.name()));
         let (owner, board, period) = key;
+        let day = today.min(period);
         if was == is {
-            undone.push((owner, board, period, today));
+            undone.push((owner, board, period, day));
             continue;
         }
-        let month = today / 100;
-        kept.push(PastRow { owner, board, period, day: today, month, score, among: is.1 });
+        let month = day / 100;
+        kept.push(PastRow { owner, board, period, day, month, score, among: is.1 });
     }
     tables.upsert(kept).await?;
     tables.delete::<PastRow, _>(undone).await

@@ -338,9 +338,10 @@ async fn now(
             let is_late = reading.min_position.as_ref().is_some_and(|wanted| {
                 wanted.at.iter().any(|(of, at)| *of != partition || at.0 > position)
             });
-            let is_there =
-                own.score.is_some() && own.among().and_wider().any(|of| of == wanted.among);
-            if !is_late && is_there == standing.mine.is_some() {
+            // And whoever has another place in the tables is told of that one.
+            let expected =
+                own.score.filter(|_| own.among().and_wider().any(|of| of == wanted.among));
+            if !is_late && expected == standing.mine.map(|mine| mine.score) {
                 told_by("redis");
                 return Ok((standing, own.at(partition, Some(position))));
             }
@@ -367,7 +368,7 @@ fn show(
     let (sex, weight_class) = sex_and_class(wanted.among);
     let me = standing.mine.map(|mine| {
         // What holds the place is known of the place as it is.
-        let is_now = query.on.is_none();
+        let is_now = query.on.is_none() && own.score == Some(mine.score);
         let (sex, weight_class) =
             if is_now { sex_and_class(own.among()) } else { (sex, weight_class) };
         Me {

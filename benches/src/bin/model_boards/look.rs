@@ -31,6 +31,7 @@ impl Story {
         self.catch_up().await?;
         let day = self.now().date_naive();
         let now = standings(&self.athletes, day);
+        self.close(day.pred_opt().unwrap_or(day));
         if self.redis.is_some() {
             self.sets(&now, outcome).await?;
         }

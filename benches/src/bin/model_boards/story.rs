@@ -228,7 +228,18 @@ impl Story {
         self.clock.advance(by);
         while day < self.now().date_naive() {
             self.past.insert(day, standings(&self.athletes, day));
+            self.close(day.pred_opt().unwrap_or(day));
             day = day.succ_opt().unwrap_or(day);
+        }
+    }
+
+    /// What was told on the day after a period's last belongs to that.
+    fn close(&mut self, day: NaiveDate) {
+        let Some(past) = self.past.get_mut(&day) else { return };
+        for (board, places) in standings(&self.athletes, day) {
+            if world::period(board, day).is_some_and(|(_, last)| last == day) {
+                past.insert(board, places);
+            }
         }
     }
 
