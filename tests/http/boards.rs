@@ -265,6 +265,9 @@ async fn a_board_moves_while_somebody_watches_on_every_process() {
         back.next().await.unwrap();
         assert_eq!(back.scores(), [80.0]);
     }
+    // Who has seen all there is gets a stream, in which nothing happens yet.
+    let seen_all = Watching::of(&ada, &path, Some(&stays.last_id));
+    tokio::time::timeout(Duration::from_secs(10), seen_all).await.unwrap().ok().unwrap();
     // … and of a state of the future, or of long ago, the whole.
     let (name, state) = stays.last_id.rsplit_once('/').unwrap();
     let state = state.split_once('-').unwrap().1;
