@@ -86,6 +86,7 @@ async fn main() -> Result<()> {
     while boards.step(None, 1_000).await? + social.step(None, 1_000).await? > 0 {}
     drained(&owner).await?;
 
+    benches::rest(&owner).await?;
     let (mut rank, mut top, mut no_redis, mut bare) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut no_redis_top, mut wrong) = (Vec::new(), 0);
