@@ -24,6 +24,7 @@ async fn without_its_projector_the_product_says_what_is_missing() {
         assert_eq!(
             answer.error_fields(),
             [
+                "projection boards_v1",
                 "projection coaching_v1",
                 "projection history_v6",
                 "projection open_v1",

@@ -44,8 +44,10 @@ async fn admins_see_how_far_the_models_are_and_nobody_else_does() {
     admin.get("/v1/admin/projections").await.expect(200);
     let models = admin.get("/v1/admin/projections").await.expect(200);
     let names: Vec<&Value> = models.each("name");
-    let expected =
-        ["history", "stats", "records", "strength", "coaching", "routines", "open", "social"];
+    let expected = [
+        "history", "stats", "records", "strength", "coaching", "routines", "open", "social",
+        "boards",
+    ];
     assert_eq!(names, expected);
     for model in models.list() {
         assert!(["current", "behind"].contains(&model["state"].as_str().unwrap()), "{model}");
