@@ -12,7 +12,8 @@ use events::{
 use log::{Append, Clock, Log, NewEvent, Options, Write};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_decimal::Decimal;
-use testkit::{App, new_id};
+use serde_json::{Value, json};
+use testkit::{App, Client, new_id};
 use tokio::task::JoinSet;
 
 /// What they lift.
@@ -155,4 +156,21 @@ fn life(id: AthleteId, partition: Partition, now: Timestamp, rng: &mut StdRng) -
         write(Stream::workout(WorkoutId::new(new_id())?), workout),
     ];
     Ok(Append { owner: id, partition, writes })
+}
+
+/// An athlete who trained yesterday, as an app would tell of it.
+pub async fn trained(app: &App, kg: u32) -> Result<Client> {
+    let client = app.athlete().await;
+    client.patch("/v1/athletes/me", json!({ "sex": "male" })).await.expect(200);
+    let yesterday = (Clock::system().now().utc() - TimeDelta::days(1)).to_rfc3339();
+    let weighing: Value = json!({
+        "measured_at": yesterday, "bodyweight": { "value": 80, "unit": "kg" },
+    });
+    client.post("/v1/athletes/me/measurements", weighing).await.expect(201);
+    let workout = client.start_workout(json!({ "started_at": yesterday })).await;
+    let mut set = testkit::bench(3, kg);
+    set["performed_at"] = json!(yesterday);
+    client.log_set(&workout, set).await.expect(201);
+    client.complete(&workout, json!({})).await.expect(200);
+    Ok(client)
 }

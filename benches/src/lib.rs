@@ -14,7 +14,7 @@ use sqlx::PgPool;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-pub use athletes::athletes;
+pub use athletes::{athletes, trained};
 pub use callers::{Caller, Measured, callers, measure};
 pub use fill::Filler;
 pub use server::Server;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use benches::percentile;
-use chrono::TimeDelta;
 use clap::Parser;
 use log::{Clock, Database, Random, Reader};
 use projections::{
@@ -20,7 +19,7 @@ use projections::{
 };
 use projector::{Projection, Projector, Replay};
 use redis::aio::MultiplexedConnection;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgPool;
 use testkit::{App, Client};
 use tokio_util::sync::CancellationToken;
@@ -81,7 +80,7 @@ async fn main() -> Result<()> {
 
     let mut clients = Vec::new();
     for number in 0..arguments.asking {
-        clients.push(trained(&app, 40 + 6 * u32::try_from(number)?).await?);
+        clients.push(benches::trained(&app, 40 + 6 * u32::try_from(number)?).await?);
     }
     while boards.step(None, 1_000).await? + social.step(None, 1_000).await? > 0 {}
     drained(&owner).await?;
@@ -214,23 +213,6 @@ async fn by_counting(owner: &PgPool, athlete: Uuid) -> Result<i64> {
     .fetch_one(owner)
     .await?;
     Ok(above + 1)
-}
-
-/// An athlete who trained yesterday, as an app would tell of it.
-async fn trained(app: &App, kg: u32) -> Result<Client> {
-    let client = app.athlete().await;
-    client.patch("/v1/athletes/me", json!({ "sex": "male" })).await.expect(200);
-    let yesterday = (Clock::system().now().utc() - TimeDelta::days(1)).to_rfc3339();
-    let weighing: Value = json!({
-        "measured_at": yesterday, "bodyweight": { "value": 80, "unit": "kg" },
-    });
-    client.post("/v1/athletes/me/measurements", weighing).await.expect(201);
-    let workout = client.start_workout(json!({ "started_at": yesterday })).await;
-    let mut set = testkit::bench(3, kg);
-    set["performed_at"] = json!(yesterday);
-    client.log_set(&workout, set).await.expect(201);
-    client.complete(&workout, json!({})).await.expect(200);
-    Ok(client)
 }
 
 /// Places a second that come from the log to the tables and from there to Redis.

@@ -9,14 +9,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use chrono::TimeDelta;
 use clap::Parser;
-use log::{Clock, Reader};
+use log::Reader;
 use projections::strength::Strength;
 use projector::{Projection, Projector, Replay};
-use serde_json::{Value, json};
 use sqlx::PgPool;
-use testkit::{App, Client};
+use testkit::App;
 use tokio_util::sync::CancellationToken;
 
 const EXERCISE: &str = "bench-press-barbell";
@@ -64,7 +62,7 @@ async fn main() -> Result<()> {
     let mut error: f64 = 0.0;
     for number in 0..arguments.asking {
         let kg = 40 + 6 * u32::try_from(number)?;
-        let client = trained(&app, kg).await?;
+        let client = benches::trained(&app, kg).await?;
         let began = Instant::now();
         while projector.step(None, 1_000).await? > 0 {}
         moved.push(began.elapsed());
@@ -142,21 +140,4 @@ async fn by_counting(owner: &PgPool, athlete: uuid::Uuid) -> Result<[f64; 3]> {
     .fetch_one(owner)
     .await?;
     Ok([row.0, row.1, row.2])
-}
-
-/// An athlete who trained yesterday, as an app would tell of it.
-async fn trained(app: &App, kg: u32) -> Result<Client> {
-    let client = app.athlete().await;
-    client.patch("/v1/athletes/me", json!({ "sex": "male" })).await.expect(200);
-    let yesterday = (Clock::system().now().utc() - TimeDelta::days(1)).to_rfc3339();
-    let weighing: Value = json!({
-        "measured_at": yesterday, "bodyweight": { "value": 80, "unit": "kg" },
-    });
-    client.post("/v1/athletes/me/measurements", weighing).await.expect(201);
-    let workout = client.start_workout(json!({ "started_at": yesterday })).await;
-    let mut set = testkit::bench(3, kg);
-    set["performed_at"] = json!(yesterday);
-    client.log_set(&workout, set).await.expect(201);
-    client.complete(&workout, json!({})).await.expect(200);
-    Ok(client)
 }
