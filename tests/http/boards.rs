@@ -8,6 +8,7 @@ use testkit::{App, Client, Watching, eventually, new_id};
 
 use crate::{
     app, binary,
+    caches::connect,
     social::{follow, me, named, of, put, set_private},
 };
 
@@ -333,6 +334,28 @@ async fn ten_boards_are_watched_at_the_same_time_whichever_process_shows_them() 
         Watching::of(&there, "volume-week/live", None).await.ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_whose_place_others_have_taken_meanwhile() {
+    let app = App::start(binary()).await;
+    let ada = app.athlete().await;
+    let mut events = Watching::of(&ada, "dots/live", None).await.unwrap();
+    events.next().await.unwrap();
+    // As if this process had been away for so long that ten others came.
+    let mut redis = connect(&std::env::var("REDIS_URL").unwrap()).await;
+    let key = format!("{}:watching:{}", app.database.name(), ada.athlete.unwrap());
+    let places: i64 = redis::cmd("ZCARD").arg(&key).query_async(&mut redis).await.unwrap();
+    assert_eq!(places, 1);
+    let mut others = redis::pipe();
+    others.del(&key).ignore();
+    let until = (now() + TimeDelta::minutes(1)).timestamp_millis();
+    for _ in 0..10 {
+        others.zadd(&key, new_id().as_bytes(), until).ignore();
+    }
+    others.query_async::<()>(&mut redis).await.unwrap();
+    let rest = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(20), rest).await.expect("an end");
 }
 
 #[tokio::test]

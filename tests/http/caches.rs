@@ -193,7 +193,7 @@ async fn redis(folder: &std::path::Path) -> Redis {
     spawn_blocking(move || Redis::start(&folder).unwrap()).await.unwrap()
 }
 
-async fn connect(url: &str) -> MultiplexedConnection {
+pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 

@@ -579,10 +579,10 @@ async fn first(
     wanted: &Wanted,
 ) -> Result<Vec<Place>, Error> {
     if let Some(redis) = redis
-        && let Some((standing, _)) =
-            sets::read(redis, identity, wanted, Uuid::nil(), Partition(0), MOST).await
+        && let Some(copy) = sets::read(redis, wanted, Uuid::nil(), Partition(0), MOST).await
+        && copy.is_of(identity)
     {
-        return Ok(standing.top);
+        return Ok(copy.standing.top);
     }
     query::first(context, wanted, MOST).await
 }

@@ -389,6 +389,7 @@ type Place = (i16, String, i32, String, i32);
 /// The changes of rows.
 struct Changes {
     day: NaiveDate,
+    new: Vec<PlaceRow>,
     rows: Vec<PlaceRow>,
     gone: Vec<Key>,
     expiries: Vec<Expiry>,
@@ -401,9 +402,10 @@ struct Changes {
 
 impl Changes {
     fn on(day: NaiveDate) -> Self {
-        let (rows, gone, expiries, expired) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (now, counts, marks) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { day, rows, gone, expiries, expired, now, counts, marks }
+        let (new, rows, gone) = (Vec::new(), Vec::new(), Vec::new());
+        let (expiries, expired, marks) = (Vec::new(), Vec::new(), Vec::new());
+        let (now, counts) = (BTreeMap::new(), BTreeMap::new());
+        Self { day, new, rows, gone, expiries, expired, now, counts, marks }
     }
 
     fn turn(&mut self, key: Key, before: Option<&PlaceRow>, after: Option<PlaceRow>) {
@@ -424,11 +426,12 @@ impl Changes {
             self.now.insert(key.clone(), is.unwrap_or((None, Among::Everyone)));
         }
         match after {
+            Some(row) if before.is_some() => self.rows.push(row),
             Some(row) => {
-                if before.is_none() && row.period != EVER {
+                if row.period != EVER {
                     self.expiries.push(row.expiry());
                 }
-                self.rows.push(row);
+                self.new.push(row);
             }
             None => {
                 if let Some(before) = before.filter(|before| before.period != EVER) {
@@ -454,9 +457,10 @@ impl Changes {
         recorded_at: DateTime<Utc>,
         tables: &mut Tables<'_>,
     ) -> Result<(), sqlx::Error> {
+        tables.insert(self.new).await?;
         tables.upsert(self.rows).await?;
         tables.delete::<PlaceRow, _>(self.gone).await?;
-        tables.upsert(self.expiries).await?;
+        tables.insert(self.expiries).await?;
         tables.delete::<Expiry, _>(self.expired).await?;
         remember(self.day, self.now, tables).await?;
         count(self.counts, tables).await?;
@@ -480,28 +484,37 @@ async fn remember(
     tables: &mut Tables<'_>,
 ) -> Result<(), sqlx::Error> {
     let today = number(day);
-    let keys = now
-        .keys()
-        .map(|(owner, board, period)| (*owner, board.clone(), *period, today.min(*period) - 1))
-        .collect::<Vec<_>>();
-    let rows: Vec<PastRow> = tables.floor(keys).await?;
+    let on = |key: &Key| (key.0, key.1.clone(), key.2, today.min(key.2));
+    let rows: Vec<PastRow> = tables.floor(now.keys().map(on)).await?;
+    // What changed on this day already: how it stood before it lies behind that.
+    let (again, mut rows): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.day == today.min(row.period));
+    let kept_already: BTreeSet<Key> =
+        again.into_iter().map(|row| (row.owner, row.board, row.period)).collect();
+    let day_before = |key: &Key| (key.0, key.1.clone(), key.2, today.min(key.2) - 1);
+    rows.extend(tables.floor::<PastRow, _>(kept_already.iter().map(day_before)).await?);
     let mut before: BTreeMap<Key, (Option<i64>, String)> = BTreeMap::new();
     for row in rows {
         before.insert((row.owner, row.board, row.period), (row.score, row.among));
     }
-    let (mut kept, mut undone) = (Vec::new(), Vec::new());
+    let (mut new, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new());
     for (key, (score, among)) in now {
+        let is_kept = kept_already.contains(&key);
         let is = (score, among.name());
         let was = before.remove(&key).unwrap_or((None, Among::Everyone.name()));
         let (owner, board, period) = key;
         let day = today.min(period);
         if was == is {
-            undone.push((owner, board, period, day));
+            if is_kept {
+                undone.push((owner, board, period, day));
+            }
             continue;
         }
         let month = day / 100;
-        kept.push(PastRow { owner, board, period, day, month, score, among: is.1 });
+        let row = PastRow { owner, board, period, day, month, score, among: is.1 };
+        if is_kept { kept.push(row) } else { new.push(row) }
     }
+    tables.insert(new).await?;
     tables.upsert(kept).await?;
     tables.delete::<PastRow, _>(undone).await
 }
@@ -513,21 +526,25 @@ async fn count(
 ) -> Result<(), sqlx::Error> {
     counts.retain(|_, change| *change != (0, 0));
     let rows: Vec<CountRow> = tables.read(counts.keys().cloned()).await?;
+    let mut known: BTreeSet<Place> = BTreeSet::new();
     for row in rows {
         let place = (row.partition, row.board, row.period, row.among, row.step);
         if let Some(count) = counts.get_mut(&place) {
             *count = (count.0 + row.athletes, count.1 + row.total);
+            known.insert(place);
         }
     }
-    let (mut there, mut gone) = (Vec::new(), Vec::new());
+    let (mut new, mut there, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for (place, (athletes, total)) in counts {
         if athletes <= 0 {
             gone.push(place);
             continue;
         }
+        let rows = if known.contains(&place) { &mut there } else { &mut new };
         let (partition, board, period, among, step) = place;
-        there.push(CountRow { partition, board, period, among, step, athletes, total });
+        rows.push(CountRow { partition, board, period, among, step, athletes, total });
     }
+    tables.insert(new).await?;
     tables.upsert(there).await?;
     tables.delete::<CountRow, _>(gone).await
 }

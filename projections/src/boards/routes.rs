@@ -293,7 +293,16 @@ async fn board(
     let fresh = Fresh::read(&context, &anytime);
     let limit = query.limit.0;
     let own = query::own(&context, reader, partition, &wanted.board, period);
-    let (fresh, own) = tokio::try_join!(fresh, own)?;
+    // Of which rows the copy must be, is known only then.
+    let copy = async {
+        let is_kept = query.on.is_none() && query.of == Whom::Everyone;
+        let redis = context.redis.as_ref().filter(|_| is_kept);
+        Ok(match redis {
+            Some(redis) => sets::read(redis, &wanted, reader.uuid(), partition, limit).await,
+            None => None,
+        })
+    };
+    let (fresh, own, copy) = tokio::try_join!(fresh, own, copy)?;
     let followed = match query.of {
         Whom::Everyone => None,
         Whom::Following => {
@@ -309,7 +318,7 @@ async fn board(
         }
         (None, Some(some)) => query::of_some(&context, &wanted, reader, some, limit).await?,
         (None, None) => {
-            let (standing, stands) = now(&context, &wanted, &reading, &own, limit).await?;
+            let (standing, stands) = now(&context, &wanted, &reading, &own, copy, limit).await?;
             at = stands;
             standing
         }
@@ -321,30 +330,26 @@ async fn board(
     Ok(Answer::ok(&shown)?.at(at))
 }
 
-/// The board of everyone as it stands: out of Redis, or where that cannot tell, of the tables.
+/// The board of everyone as it stands: the copy of it, or where that cannot tell, of the tables.
 async fn now(
     context: &Context,
     wanted: &Wanted,
     reading: &Reading,
     own: &Own,
+    copy: Option<sets::Copied>,
     limit: usize,
 ) -> Result<(Standing, log::Positions), Error> {
     let (reader, partition) = (reading.owner, reading.partition);
-    if let Some(redis) = &context.redis {
-        let identity = own.identity();
-        let told = sets::read(redis, &identity, wanted, reader.uuid(), partition, limit).await;
-        if let Some((standing, position)) = told {
-            // Redis comes after the commit: who waited for a position waited for the tables.
-            let is_late = reading.min_position.as_ref().is_some_and(|wanted| {
-                wanted.at.iter().any(|(of, at)| *of != partition || at.0 > position)
-            });
-            // And whoever has another place in the tables is told of that one.
-            let expected =
-                own.score.filter(|_| own.among().and_wider().any(|of| of == wanted.among));
-            if !is_late && expected == standing.mine.map(|mine| mine.score) {
-                told_by("redis");
-                return Ok((standing, own.at(partition, Some(position))));
-            }
+    if let Some(copy) = copy.filter(|copy| copy.is_of(&own.identity())) {
+        // Redis comes after the commit: who waited for a position waited for the tables.
+        let is_late = reading.min_position.as_ref().is_some_and(|wanted| {
+            wanted.at.iter().any(|(of, at)| *of != partition || at.0 > copy.position)
+        });
+        // And whoever has another place in the tables is told of that one.
+        let expected = own.score.filter(|_| own.among().and_wider().any(|of| of == wanted.among));
+        if !is_late && expected == copy.standing.mine.map(|mine| mine.score) {
+            told_by("redis");
+            return Ok((copy.standing, own.at(partition, Some(copy.position))));
         }
     }
     told_by("tables");

@@ -9,32 +9,49 @@ use web::Redis;
 
 use super::query::{AROUND, Mine, Place, Standing, Wanted, ranked};
 
-/// Reads a board. Answers nothing where there is no build of those rows.
+/// Reads a board. Answers nothing where there is no build.
 const READ: &str = r"
 local build = redis.call('HGET', KEYS[1], 'current')
-if not build or string.sub(build, 1, #ARGV[1] + 1) ~= ARGV[1] .. ':' then return false end
+if not build then return false end
 local data = KEYS[1] .. ':' .. build
-local at = redis.call('HGET', data, 'at:' .. ARGV[2])
+local at = redis.call('HGET', data, 'at:' .. ARGV[1])
 if not at then return false end
-local key = data .. ':' .. ARGV[3]
+local key = data .. ':' .. ARGV[2]
 -- A set that nobody wrote is none, whatever is there.
-if redis.call('HEXISTS', data, 'ver:' .. ARGV[3]) == 0 then return {tonumber(at), 0, {}, '', {}, {}} end
-local top = redis.call('ZRANGE', key, 0, tonumber(ARGV[4]) - 1, 'WITHSCORES')
-local mine, around, above = redis.call('ZSCORE', key, ARGV[5]), {}, {}
+if redis.call('HEXISTS', data, 'ver:' .. ARGV[2]) == 0 then
+    return {build, tonumber(at), 0, {}, '', {}, {}}
+end
+local top = redis.call('ZRANGE', key, 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
+local mine, around, above = redis.call('ZSCORE', key, ARGV[4]), {}, {}
 if mine then
-    local place, beside = redis.call('ZRANK', key, ARGV[5]), tonumber(ARGV[6])
+    local place, beside = redis.call('ZRANK', key, ARGV[4]), tonumber(ARGV[5])
     local from = math.max(0, place - beside)
     around = redis.call('ZRANGE', key, from, place + beside, 'WITHSCORES')
     for i = 2, #around, 2 do
         above[#above + 1] = redis.call('ZCOUNT', key, '-inf', '(' .. around[i])
     end
 end
-return {tonumber(at), redis.call('ZCARD', key), top, mine or '', around, above}
+return {build, tonumber(at), redis.call('ZCARD', key), top, mine or '', around, above}
 ";
 
-/// What the script answers: position, athletes, the first, one's own score, those around, and how many
-/// are above each of them.
-type Told = (i64, i64, Vec<(Vec<u8>, f64)>, String, Vec<(Vec<u8>, f64)>, Vec<i64>);
+/// What the script answers: the build, the position, athletes, the first, one's own score, those around,
+/// and how many are above each of them.
+type Told = (String, i64, i64, Vec<(Vec<u8>, f64)>, String, Vec<(Vec<u8>, f64)>, Vec<i64>);
+
+/// A board as Redis has it.
+pub(super) struct Copied {
+    build: String,
+    pub(super) standing: Standing,
+    /// Where it stands, in the partition that was asked for.
+    pub(super) position: i64,
+}
+
+impl Copied {
+    /// Whether it is of those rows.
+    pub(super) fn is_of(&self, identity: &str) -> bool {
+        self.build.strip_prefix(identity).is_some_and(|rest| rest.starts_with(':'))
+    }
+}
 
 /// How often sets changed. Answers nothing where there is no build of those rows.
 const VERSIONS: &str = r"
@@ -71,22 +88,20 @@ pub(super) fn listed(members: Vec<(Vec<u8>, f64)>) -> impl Iterator<Item = (Uuid
         .filter_map(|(member, score)| Some((Uuid::from_slice(&member).ok()?, negative(score))))
 }
 
-/// A board as Redis has it, and the position in a partition that it stands at; nothing where Redis is
-/// away, or has none of those rows.
+/// A board, of whatever rows it is there; nothing where Redis is away, or has none.
 pub(super) async fn read(
     redis: &Redis,
-    identity: &str,
     wanted: &Wanted,
     reader: Uuid,
     partition: Partition,
     limit: usize,
-) -> Option<(Standing, i64)> {
+) -> Option<Copied> {
     let script = Script::new(READ);
     let mut call = script.prepare_invoke();
-    call.key(root(redis)).arg(identity).arg(partition.0).arg(set(wanted)).arg(limit);
+    call.key(root(redis)).arg(partition.0).arg(set(wanted)).arg(limit);
     call.arg(reader.as_bytes()).arg(AROUND);
     let asked = async |mut redis| call.invoke_async::<Option<Told>>(&mut redis).await;
-    let (at, athletes, top, mine, around, above) = redis.ask("board", asked).await??;
+    let (build, position, athletes, top, mine, around, above) = redis.ask("board", asked).await??;
     let mut standing =
         Standing { athletes: Some(athletes), top: ranked(0, listed(top)), ..Standing::default() };
     let around = listed(around).zip(above);
@@ -97,7 +112,7 @@ pub(super) async fn read(
         let own = standing.around.iter().find(|place| place.owner == reader);
         Mine { rank: own.map(|place| place.rank), score }
     });
-    Some((standing, at))
+    Some(Copied { build, standing, position })
 }
 
 /// What tells states of sets apart; nothing where Redis is away, or has none of those rows.
