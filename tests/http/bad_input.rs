@@ -1,10 +1,13 @@
 //! What cannot be: each a clear 4xx that names every bad field, none a 500, nothing half-done.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{Answer, App, Client, bench};
+use tokio::{io::AsyncWriteExt, net::TcpSocket, time::sleep};
 
-use crate::app;
+use crate::{app, binary};
 
 /// A workout to send bad sets to, and a check that none of them did anything.
 struct Target {
@@ -302,4 +305,32 @@ async fn bad_workouts_are_refused() {
     let read = athlete.get(&workout).await.expect(200);
     assert_eq!(read.data()["status"], "active");
     assert_eq!(app.errors(), Vec::<String>::new());
+}
+
+/// Whether the server still holds its end of a connection.
+fn is_held(server: u16, client: u16) -> bool {
+    let ends = format!("0100007F:{server:04X} 0100007F:{client:04X} ");
+    std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&ends)
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_what_is_sent_is_given_up_after_a_minute() {
+    let app = App::start(binary()).await;
+    let address = app.url().strip_prefix("http://").unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut connection = socket.connect(address.parse().unwrap()).await.unwrap();
+    let (server, client) =
+        (connection.peer_addr().unwrap().port(), connection.local_addr().unwrap().port());
+    // More than the buffers between the two hold.
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(50);
+    connection.write_all(requests.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    assert!(is_held(server, client));
+    while is_held(server, client) {
+        assert!(began.elapsed() < Duration::from_secs(150), "it is held for ever");
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(began.elapsed() > Duration::from_secs(30), "who is only slow is waited for");
+    app.athlete().await.get("/v1/athletes/me").await.expect(200);
 }
