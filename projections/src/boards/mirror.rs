@@ -43,8 +43,9 @@ const POLL: Duration = Duration::from_millis(25);
 /// Where somebody else writes, or something went wrong, after so long again.
 const REST: Duration = Duration::from_secs(1);
 
-/// So often the sets are checked.
-const AUDIT: Duration = Duration::from_secs(30);
+/// So often the sets are checked: with eight million places that takes most of a second, in which readers
+/// wait longer. What is gone or of other rows is seen without it.
+const AUDIT: Duration = Duration::from_mins(5);
 
 /// Places that are brought at once: Redis does nothing else meanwhile.
 const AT_ONCE: i64 = 500;
