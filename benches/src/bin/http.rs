@@ -27,7 +27,7 @@ use testkit::Process;
 use tokio::task::spawn_blocking;
 
 use world::World;
-use wrk::{Load, Request, Wrk};
+use wrk::{Found, Load, Request, Wrk};
 
 #[derive(Parser)]
 struct Arguments {
@@ -43,9 +43,15 @@ struct Arguments {
     /// How long each measurement takes.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Connections of those who ask as fast as they are answered.
+    #[arg(long, default_value_t = 64)]
+    connections: u64,
     /// Reads a second, while they are measured.
     #[arg(long, default_value_t = 400)]
     pace: u64,
+    /// Only have sets logged by the API alone, for a profile of it.
+    #[arg(long)]
+    alone: bool,
     /// Be the axum route that says hello.
     #[arg(long, hide = true)]
     hello: bool,
@@ -64,8 +70,7 @@ const READS: [(&str, &str); 3] = [
 /// Sets a second that the product is to log with everything at work.
 const WANTED: f64 = 10_000.0;
 
-/// Connections of those who ask as fast as they are answered, and of those who keep a pace.
-const CONNECTIONS: u64 = 64;
+/// Connections of those who keep a pace.
 const AT_A_PACE: u64 = 32;
 
 #[tokio::main]
@@ -78,8 +83,15 @@ async fn main() -> Result<()> {
     ensure!(binary.exists(), "{} is not built: cargo build -p ironledger", binary.display());
     let wrk = Wrk::new()?;
     let time = Duration::from_secs(arguments.seconds);
-    let fast = Load { connections: CONNECTIONS, time, pace: None };
+    let fast = Load { connections: arguments.connections, time, pace: None };
 
+    if arguments.alone {
+        let mut world =
+            World::new(&binary, arguments.athletes, arguments.sets, arguments.asking).await?;
+        world.end_the_rest();
+        let begun = started(&world).await?;
+        return alone(&world, &wrk, &begun, fast).await.map(drop);
+    }
     let (people, sets) = (arguments.athletes / SMALLER, arguments.sets / SMALLER as u64);
     let small = World::new(&binary, people.max(10), sets, arguments.asking).await?;
     let small_reads = reads(&small, &wrk, &arguments).await?;
@@ -96,11 +108,7 @@ async fn main() -> Result<()> {
     let not_modified = not_modified(&world, &wrk, fast).await?;
 
     let begun = started(&world).await?;
-    let body = json!({
-        "exercise": "bench-press-barbell", "number": 1, "reps": 8, "rpe": 8.5,
-        "weight": { "value": 82.5, "unit": "kg" },
-    });
-    let body = body.to_string();
+    let body = a_set();
     // A broker that has just begun compiles itself as it goes.
     let warm_up = Load { time: Duration::from_secs(10), ..fast };
     let url = world.app.url().to_owned();
@@ -129,14 +137,7 @@ async fn main() -> Result<()> {
         behind.as_secs_f64(),
     );
     world.end_the_rest();
-    let alone = wrk.send(&url, &begun, &body, fast).await?;
-    ensure!(alone.failed == 0, "{} sets were not logged", alone.failed);
-    eprintln!(
-        "the API alone: {:.0} sets a second, p50 {:.2} ms, p99 {:.2} ms",
-        alone.per_second(),
-        alone.p50_ms(),
-        alone.p99_ms(),
-    );
+    let alone = alone(&world, &wrk, &begun, fast).await?;
     ensure!(logged(&world).await?, "not every set that was answered is in the log");
 
     let mut other = Process::start(&std::env::current_exe()?, &["--hello"], &[]);
@@ -159,6 +160,27 @@ async fn main() -> Result<()> {
         hello.per_second(),
     );
     Ok(())
+}
+
+fn a_set() -> String {
+    let set = json!({
+        "exercise": "bench-press-barbell", "number": 1, "reps": 8, "rpe": 8.5,
+        "weight": { "value": 82.5, "unit": "kg" },
+    });
+    set.to_string()
+}
+
+/// Sets that the API logs by itself.
+async fn alone(world: &World, wrk: &Wrk, begun: &[Request], load: Load) -> Result<Found> {
+    let alone = wrk.send(world.app.url(), begun, &a_set(), load).await?;
+    ensure!(alone.failed == 0, "{} sets were not logged", alone.failed);
+    eprintln!(
+        "the API alone: {:.0} sets a second, p50 {:.2} ms, p99 {:.2} ms",
+        alone.per_second(),
+        alone.p50_ms(),
+        alone.p99_ms(),
+    );
+    Ok(alone)
 }
 
 /// The p99 of each kind of read, in milliseconds, by athletes of whom nothing is in a cache.
