@@ -93,7 +93,8 @@ async fn main() -> Result<()> {
         truths.push(by_counting(&owner, client.athlete.context("an athlete")?).await?);
     }
     benches::rest(&owner).await?;
-    // Connections have planned their statements before, as those of a server in service have.
+    // Connections have planned their statements before, as those of a server in service have. Who asks for
+    // that is below all whose ranks are known.
     let early = benches::trained(&app, 39).await?;
     while boards.step(None, 1_000).await? + social.step(None, 1_000).await? > 0 {}
     for _ in 0..WARM_UPS {

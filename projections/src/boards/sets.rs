@@ -88,7 +88,8 @@ pub(super) fn listed(members: Vec<(Vec<u8>, f64)>) -> impl Iterator<Item = (Uuid
         .filter_map(|(member, score)| Some((Uuid::from_slice(&member).ok()?, negative(score))))
 }
 
-/// A board, of whatever rows it is there; nothing where Redis is away, or has none.
+/// A board as Redis has it, of whichever rows that is: [`Copied::is_of`]. Nothing where Redis is away, or has
+/// no build.
 pub(super) async fn read(
     redis: &Redis,
     wanted: &Wanted,
